@@ -1,0 +1,42 @@
+"""Lists every stored fixture with its sha256 and the script that made it; `--check` compares instead of writing."""
+
+import sys
+
+from fixturelib import HERE, ROOT, sha256
+
+MANIFEST = HERE / "MANIFEST.tsv"
+MAKERS = [
+    ("Tests/Fixtures/images/", "Tests/Fixtures/make_images.py"),
+    ("Tests/Fixtures/models/", "Tests/Fixtures/make_models.py"),
+    ("examples/models/", "Tests/Fixtures/make_models.py"),
+    ("Tests/Fixtures/expected/", "Tests/Fixtures/make_expected.py"),
+    ("examples/shapes", "examples/make_examples.py"),
+    ("Tests/Fixtures/templates/", "published by Qwen, Apache-2.0"),
+]
+
+
+def listing():
+    lines = ["path\tsha256\tgenerator"]
+    for prefix, maker in MAKERS:
+        base = ROOT / prefix.rstrip("/")
+        files = sorted(base.parent.glob("shapes*")) if prefix == "examples/shapes" else [base]
+        files = [f for top in files for f in ([top] if top.is_file() else sorted(top.rglob("*"))) if f.is_file()]
+        lines += [f"{f.relative_to(ROOT).as_posix()}\t{sha256(f.read_bytes())}\t{maker}" for f in files]
+    return lines
+
+
+def main():
+    now = listing()
+    if "--check" not in sys.argv:
+        MANIFEST.write_text("\n".join(now) + "\n")
+        print(f"{len(now) - 1} files")
+        return
+    stored = MANIFEST.read_text().splitlines()
+    wrong = sorted(set(now) ^ set(stored))
+    for line in wrong:
+        print(("not as stored: " if line in stored else "found instead: ") + line)
+    sys.exit(f"{len(wrong)} lines differ" if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
