@@ -1,0 +1,40 @@
+// Between element types.
+#include <string.h>
+
+#include "ckernels.h"
+
+void mp_widen_bf16(const void *in, float *out, long count) {
+  const char *bytes = in;
+  for (long i = 0; i < count; i++) {
+    uint16_t half;
+    memcpy(&half, bytes + i * 2, 2);
+    uint32_t wide = (uint32_t)half << 16;
+    memcpy(out + i, &wide, 4);
+  }
+}
+
+void mp_widen_f16(const void *in, float *out, long count) {
+  const char *bytes = in;
+  for (long i = 0; i < count; i++) {
+    uint16_t half;
+    memcpy(&half, bytes + i * 2, 2);
+    uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = (half >> 10) & 0x1f, fraction = half & 0x3ff;
+    float value;
+    if (exponent == 0) {
+      value = (float)fraction * 0x1p-24f;
+    } else {
+      uint32_t wide = (exponent == 31 ? 0x7f800000u : (exponent + 112) << 23) | fraction << 13;
+      memcpy(&value, &wide, 4);
+    }
+    out[i] = sign ? -value : value;
+  }
+}
+
+void mp_narrow_bf16(const float *in, uint16_t *out, long count) {
+  for (long i = 0; i < count; i++) {
+    uint32_t bits;
+    memcpy(&bits, in + i, 4);
+    bool nan = (bits & 0x7fffffff) > 0x7f800000;
+    out[i] = nan ? (uint16_t)(bits >> 16 | 0x40) : (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+  }
+}

@@ -1,0 +1,29 @@
+#define KERNEL_BODY "elementwise_body.h"
+#include "each_isa.h"
+
+#include <math.h>
+
+void mp_rms_norm(const float *x, const float *weight, float eps, long count, float *y) {
+  MP_CALL(rms_norm, x, weight, eps, count, y);
+}
+
+void mp_rotate(float *x, long heads, long dim, const float *cosine, const float *sine) {
+  MP_CALL(rotate, x, heads, dim, cosine, sine);
+}
+
+void mp_silu_multiply(float *gate, const float *up, long count) { MP_CALL(silu_multiply, gate, up, count); }
+
+void mp_gelu(float *x, long count) {
+  for (long i = 0; i < count; i++) x[i] = 0.5f * x[i] * (1.0f + erff(x[i] * 0.707106781f));
+}
+
+void mp_add(float *y, const float *x, long count) {
+  for (long i = 0; i < count; i++) y[i] += x[i];
+}
+
+float mp_log_sum_exp(const float *x, long count) {
+  float top = -INFINITY;
+  for (long i = 0; i < count; i++) top = x[i] > top ? x[i] : top;
+  if (!isfinite(top)) return top;
+  return top + logf(MP_CALL(log_sum_exp, x, count, top));
+}

@@ -1,0 +1,3 @@
+#ifndef JPEG_GUARD_H
+#define JPEG_GUARD_H
+#endif

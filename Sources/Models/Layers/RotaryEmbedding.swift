@@ -1,0 +1,59 @@
+import Foundation
+import Tensors
+
+/// Where a token stands: time, height and width for M-RoPE; three equal numbers for plain text.
+package struct Position: Sendable, Equatable {
+  package var time: Int32
+  package var height: Int32
+  package var width: Int32
+
+  package init(time: Int32, height: Int32, width: Int32) {
+    self.time = time
+    self.height = height
+    self.width = width
+  }
+
+  /// A token of plain text.
+  package init(_ index: Int) {
+    let value = Int32(truncatingIfNeeded: index)
+    self.init(time: value, height: value, width: value)
+  }
+
+  subscript(axis: Int) -> Int32 { axis == 0 ? time : axis == 1 ? height : width }
+}
+
+/// Rotary position angles: frequency i is θ^(−2i/width), computed in f32 as the reference does.
+package struct RotaryEmbedding: Sendable {
+  private let frequencies: [Float]
+  /// Which coordinate turns each frequency; all 0 without M-RoPE.
+  private let axes: [Int]
+
+  /// - Parameters:
+  ///   - width: the head's width; frequencies are width/2.
+  ///   - sections: M-RoPE's sections, which sum to width/2; empty for plain positions.
+  package init(width: Int, base: Double, sections: [Int] = []) {
+    frequencies = (0..<width / 2).map { 1 / Float(pow(base, Double(2 * $0) / Double(width))) }
+    axes = sections.isEmpty
+      ? Array(repeating: 0, count: width / 2)
+      : sections.enumerated().flatMap { index, size in Array(repeating: index % 3, count: size) }
+  }
+
+  /// cos and sin for each position: [positions, width/2].
+  package func angles(_ positions: [Position]) -> (cosine: Tensor, sine: Tensor) {
+    let half = frequencies.count
+    let cosine = Tensor(rows: positions.count, columns: half)
+    let sine = Tensor(rows: positions.count, columns: half)
+    cosine.withMutable { cosineValues in
+      sine.withMutable { sineValues in
+        for (row, position) in positions.enumerated() {
+          for i in 0..<half {
+            let angle = Float(position[axes[i]]) * frequencies[i]
+            cosineValues[row * half + i] = cos(angle)
+            sineValues[row * half + i] = sin(angle)
+          }
+        }
+      }
+    }
+    return (cosine, sine)
+  }
+}

@@ -1,0 +1,40 @@
+import CKernels
+import COpenBLAS
+
+/// The machine's processors as the operations use them: a pool of threads.
+///
+/// No result depends on the number of threads: work is cut at boundaries fixed by its own shape.
+package final class Engine: @unchecked Sendable {
+  package let threads: Int
+  private let pool: OpaquePointer?
+
+  package init(threads: Int) {
+    self.threads = max(1, threads)
+    pool = mp_pool_create(Int32(self.threads))
+    // Our own threads share out BLAS calls; its threads would fight them.
+    openblas_set_num_threads(1)
+  }
+
+  deinit { if let pool { mp_pool_destroy(pool) } }
+
+  /// Runs body(0) … body(count - 1) on all threads, in no particular order.
+  package func parallel(_ count: Int, _ body: (Int) -> Void) {
+    guard let pool else { return (0..<count).forEach(body) }
+    withoutActuallyEscaping(body) { escapable in
+      withUnsafePointer(to: escapable) { pointer in
+        mp_pool_run(
+          pool, { context, index in context?.assumingMemoryBound(to: ((Int) -> Void).self).pointee(index) },
+          UnsafeMutableRawPointer(mutating: pointer), count)
+      }
+    }
+  }
+}
+
+/// Which way a product takes. Both compute each row alone; they round differently, so a row's way is chosen by what
+/// it is (a prompt's row, a decoded token), never by how many rows there are.
+package enum ProductPath: Sendable {
+  /// Few rows, each weight read once: decoding.
+  case decode
+  /// Many rows of one record: prompts and pictures, through BLAS in tiles of fixed shape.
+  case bulk
+}

@@ -1,0 +1,97 @@
+/// One safetensors file, mapped: its tensors by name.
+///
+/// The header is checked whole before any tensor is handed out: lengths, offsets, overlaps, shapes, duplicate names.
+/// Source: the format's description in huggingface/safetensors.
+package struct SafetensorsFile: Sendable {
+  /// A tensor's place in the file.
+  package struct Entry: Sendable {
+    package let name: String
+    package let type: ElementType
+    package let shape: [Int]
+    let bytes: Range<Int>
+  }
+
+  package let file: MappedFile
+  package let entries: [Entry]
+  private let dataStart: Int
+  private static let maximumHeader = 100_000_000
+
+  /// Maps and checks a file.
+  package init(path: String) throws(WeightError) {
+    file = try MappedFile(path: path)
+    guard file.bytes.count >= 8 else {
+      throw WeightError("\(path): byte 0: expected a safetensors header length of 8 bytes, the file has \(file.bytes.count)")
+    }
+    let length = file.bytes.loadUnaligned(as: UInt64.self).littleEndian
+    guard length >= 2, length <= UInt64(min(Self.maximumHeader, file.bytes.count - 8)) else {
+      throw WeightError(
+        "\(path): byte 0: expected a header length within the file (\(file.bytes.count) bytes), found \(length)")
+    }
+    dataStart = 8 + Int(length)
+    let header: JSONValue
+    do {
+      header = try JSONValue(parsing: UnsafeRawBufferPointer(rebasing: file.bytes[8..<dataStart]))
+    } catch {
+      throw WeightError("\(path): byte \(8 + error.offset): header: \(error.message)")
+    }
+    entries = try Self.checkedEntries(header, path: path, dataCount: file.bytes.count - dataStart)
+  }
+
+  private static func checkedEntries(
+    _ header: JSONValue, path: String, dataCount: Int
+  ) throws(WeightError) -> [Entry] {
+    guard case .object(let members) = header else {
+      throw WeightError("\(path): byte 8: expected a JSON object, found \(header.kind)")
+    }
+    var entries: [Entry] = []
+    for (name, value) in members where name != "__metadata__" {
+      entries.append(try entry(name, value, path: path, dataCount: dataCount))
+    }
+    let sorted = entries.sorted { $0.bytes.lowerBound < $1.bytes.lowerBound }
+    for (first, second) in zip(sorted, sorted.dropFirst()) where first.bytes.upperBound > second.bytes.lowerBound {
+      throw WeightError("\(path): tensors \"\(first.name)\" and \"\(second.name)\" overlap")
+    }
+    return entries
+  }
+
+  private static func entry(
+    _ name: String, _ value: JSONValue, path: String, dataCount: Int
+  ) throws(WeightError) -> Entry {
+    let place = "\(path): tensor \"\(name.prefix(200))\""
+    guard let typeName = value["dtype"]?.string, let shapeValues = value["shape"]?.array,
+      let offsets = value["data_offsets"]?.array, offsets.count == 2,
+      let begin = offsets[0].int, let end = offsets[1].int
+    else { throw WeightError("\(place): expected dtype, shape and two data_offsets") }
+    guard let type = ElementType(rawValue: typeName) else {
+      throw WeightError("\(place): expected type F32, F16 or BF16, found \(typeName)")
+    }
+    guard begin >= 0, begin <= end, end <= dataCount else {
+      throw WeightError("\(place): expected offsets within the data (\(dataCount) bytes), found \(begin) to \(end)")
+    }
+    var count = 1
+    var shape: [Int] = []
+    for dimension in shapeValues {
+      guard let size = dimension.int, size >= 0 else {
+        throw WeightError("\(place): expected whole dimensions, found \(dimension.kind)")
+      }
+      let (product, overflow) = count.multipliedReportingOverflow(by: size)
+      guard !overflow, product <= 1 << 48 else { throw WeightError("\(place): its shape is too large") }
+      count = product
+      shape.append(size)
+    }
+    guard count * type.size == end - begin else {
+      throw WeightError(
+        "\(place): shape \(shape) of \(typeName) takes \(count * type.size) bytes, its offsets span \(end - begin)")
+    }
+    return Entry(name: name, type: type, shape: shape, bytes: begin..<end)
+  }
+
+  /// A tensor's elements as a matrix of its first dimension by the rest.
+  package func weight(_ entry: Entry) -> Weight {
+    let rows = entry.shape.first ?? 1
+    let columns = entry.shape.dropFirst().reduce(1, *)
+    let data = UnsafeRawBufferPointer(rebasing: file.bytes[(dataStart + entry.bytes.lowerBound)...])
+    let start = data.baseAddress ?? UnsafeRawPointer(bitPattern: 64).unsafelyUnwrapped
+    return Weight(rows: rows, columns: columns, type: entry.type, start: start, owner: file)
+  }
+}
