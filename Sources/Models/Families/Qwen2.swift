@@ -1,0 +1,68 @@
+import Tensors
+
+/// Qwen2 and Qwen2.5: a plain language model. A text-only drafter, or the language half of a MASSV drafter.
+package enum Qwen2 {
+  // MARK: Configuration
+
+  /// Reads the language model's sizes from `config.json`, flat or nested, in either of transformers' layouts.
+  ///
+  /// Defaults are those of transformers' Qwen2Config.
+  package static func configuration(_ root: ConfigReader) throws(ModelError) -> DecoderConfiguration {
+    let text = root.object("text_config") ?? root
+    let heads = try text.count("num_attention_heads")
+    let hidden = try text.count("hidden_size")
+    let headWidth = try text.count("head_dim", default: hidden / heads)
+    let keyValueHeads = try text.count("num_key_value_heads", default: heads)
+    guard heads % keyValueHeads == 0 else {
+      throw text.invalid("num_key_value_heads", expected: "a divisor of the \(heads) attention heads")
+    }
+    guard headWidth % 2 == 0, headWidth > 0 else { throw text.invalid("head_dim", expected: "an even width") }
+    if let activation = try text.text("hidden_act"), activation != "silu" {
+      throw text.invalid("hidden_act", expected: "\"silu\"")
+    }
+    if try text.flag("use_sliding_window", default: false) {
+      throw text.invalid("use_sliding_window", expected: "false: sliding windows are not supported in Qwen2")
+    }
+    let rope = try ropeSettings(text, headWidth: headWidth)
+    let tied = try root.flag("tie_word_embeddings", default: text.flag("tie_word_embeddings", default: false))
+    return DecoderConfiguration(
+      vocabulary: try text.count("vocab_size"), hidden: hidden, layers: try text.count("num_hidden_layers"),
+      heads: heads, keyValueHeads: keyValueHeads, headWidth: headWidth,
+      intermediate: try text.count("intermediate_size"),
+      epsilon: Float(try text.number("rms_norm_eps", default: 1e-6)), ropeBase: rope.base,
+      ropeSections: rope.sections, tiedHead: tied,
+      maximumPositions: try text.count("max_position_embeddings", default: 32768))
+  }
+
+  private static func ropeSettings(
+    _ text: ConfigReader, headWidth: Int
+  ) throws(ModelError) -> (base: Double, sections: [Int]) {
+    let settings = text.object("rope_parameters") ?? text.object("rope_scaling")
+    let base = try settings?.number("rope_theta", default: text.number("rope_theta", default: 10000))
+      ?? text.number("rope_theta", default: 10000)
+    guard base > 0 else { throw text.invalid("rope_theta", expected: "a number above 0") }
+    guard let settings else { return (base, []) }
+    let kind = try settings.text("rope_type") ?? settings.text("type") ?? "default"
+    guard ["default", "mrope"].contains(kind) else {
+      throw settings.invalid("rope_type", expected: "\"default\" or \"mrope\"")
+    }
+    let sections = try settings.integers("mrope_section") ?? []
+    guard sections.isEmpty || (sections.allSatisfy { $0 > 0 } && sections.reduce(0, +) == headWidth / 2) else {
+      throw settings.invalid("mrope_section", expected: "sizes that sum to half the head width, \(headWidth / 2)")
+    }
+    return (base, sections)
+  }
+
+  // MARK: Weight names
+
+  /// Loads a plain language model's folder.
+  package static func load(folder: String, config: ConfigReader, format: ElementType?) throws -> Decoder {
+    let configuration = try configuration(config)
+    let store = try WeightStore(folder: folder)
+    let decoder = try Decoder(
+      configuration, weights: WeightLoader(store: store, format: format), prefix: "model.",
+      headName: "lm_head.weight")
+    try store.finish()
+    return decoder
+  }
+}

@@ -1,0 +1,207 @@
+import Tensors
+
+/// Sizes of Qwen2.5-VL's vision tower.
+package struct PatchTowerConfiguration: Sendable, Equatable {
+  package var depth: Int
+  package var hidden: Int
+  package var intermediate: Int
+  package var heads: Int
+  package var patchSize: Int
+  package var temporalPatchSize: Int
+  package var channels: Int
+  /// Patches a side that become one visual token.
+  package var mergeSize: Int
+  /// Side of an attention window in pixels.
+  package var windowSize: Int
+  /// Blocks that attend over the whole picture.
+  package var fullAttentionBlocks: Set<Int>
+
+  package var headWidth: Int { hidden / heads }
+  /// Values of one patch.
+  package var patchWidth: Int { channels * temporalPatchSize * patchSize * patchSize }
+  /// Width of the features that a projector reads: one visual token's patches side by side.
+  package var featureWidth: Int { hidden * mergeSize * mergeSize }
+}
+
+/// A picture's grid in patches, both multiples of the merge size.
+package struct PatchGrid: Sendable, Equatable {
+  package var height: Int
+  package var width: Int
+
+  package init(height: Int, width: Int) {
+    self.height = height
+    self.width = width
+  }
+
+  package var patches: Int { height * width }
+}
+
+/// The vision transformer of Qwen2.5-VL: windows, full attention at listed blocks, 2-D rotary positions.
+///
+/// Source: transformers' Qwen2_5_VisionTransformerPretrainedModel.
+package struct PatchTower: Sendable {
+  struct Block: Sendable {
+    let attentionNorm: RMSNorm
+    let queryKeyValue: Linear
+    let output: Linear
+    let feedForwardNorm: RMSNorm
+    let gate: Linear
+    let up: Linear
+    let down: Linear
+  }
+
+  package let configuration: PatchTowerConfiguration
+  private let patchEmbedding: Linear
+  private let blocks: [Block]
+  private let rotary: RotaryEmbedding
+  /// The reference's norms in the tower use this whatever the language model's configuration says.
+  static let epsilon: Float = 1e-6
+
+  /// Loads the weights under `prefix` (`visual.`).
+  package init(
+    _ configuration: PatchTowerConfiguration, weights: WeightLoader, prefix: String
+  ) throws(WeightError) {
+    self.configuration = configuration
+    let sizes = configuration
+    let name = prefix + "patch_embed.proj.weight"
+    let shape = [sizes.hidden, sizes.channels, sizes.temporalPatchSize, sizes.patchSize, sizes.patchSize]
+    patchEmbedding = Linear(weight: try weights.matrix(name, shape), bias: nil)
+    var blocks: [Block] = []
+    for index in 0..<sizes.depth { blocks.append(try Self.block(sizes, weights, "\(prefix)blocks.\(index).")) }
+    self.blocks = blocks
+    // Half of the head turns with the row, half with the column.
+    rotary = RotaryEmbedding(width: sizes.headWidth / 2, base: 10000)
+  }
+
+  private static func block(
+    _ sizes: PatchTowerConfiguration, _ weights: WeightLoader, _ prefix: String
+  ) throws(WeightError) -> Block {
+    Block(
+      attentionNorm: try weights.norm(prefix + "norm1", sizes.hidden, epsilon: epsilon),
+      queryKeyValue: try weights.linear(prefix + "attn.qkv", 3 * sizes.hidden, sizes.hidden, bias: true),
+      output: try weights.linear(prefix + "attn.proj", sizes.hidden, sizes.hidden, bias: true),
+      feedForwardNorm: try weights.norm(prefix + "norm2", sizes.hidden, epsilon: epsilon),
+      gate: try weights.linear(prefix + "mlp.gate_proj", sizes.intermediate, sizes.hidden, bias: true),
+      up: try weights.linear(prefix + "mlp.up_proj", sizes.intermediate, sizes.hidden, bias: true),
+      down: try weights.linear(prefix + "mlp.down_proj", sizes.hidden, sizes.intermediate, bias: true))
+  }
+
+  /// Encodes one picture.
+  ///
+  /// - Parameter patches: [patches, patchWidth] in merge order: rows 4i … 4i+3 belong to visual token i.
+  /// - Returns: the last block's output [patches, hidden] in the same order.
+  package func callAsFunction(_ patches: Tensor, grid: PatchGrid, _ engine: Engine) -> Tensor {
+    let order = WindowOrder(grid: grid, configuration)
+    var x = patchEmbedding(patches, .bulk, engine).gathering(order.patches)
+    let angles = angles(order: order, grid: grid)
+    let whole = [0..<grid.patches]
+    for (index, block) in blocks.enumerated() {
+      let spans = configuration.fullAttentionBlocks.contains(index) ? whole : order.windows
+      let mixed = attention(block.queryKeyValue(block.attentionNorm(x), .bulk, engine), angles, spans, engine)
+      x = adding(x, block.output(mixed, .bulk, engine))
+      let inner = block.feedForwardNorm(x)
+      let gate = block.gate(inner, .bulk, engine)
+      siluMultiply(gate, block.up(inner, .bulk, engine), engine)
+      x = adding(x, block.down(gate, .bulk, engine))
+    }
+    return x.gathering(order.inverse)
+  }
+
+  /// Row angles, then column angles, for each patch in window order: [patches, headWidth/2].
+  private func angles(order: WindowOrder, grid: PatchGrid) -> (cosine: Tensor, sine: Tensor) {
+    let places = order.patches.map { WindowOrder.place(ofRow: $0, grid: grid, merge: configuration.mergeSize) }
+    let rows = rotary.angles(places.map { Position($0.row) })
+    let columns = rotary.angles(places.map { Position($0.column) })
+    return (sideBySide(rows.cosine, columns.cosine), sideBySide(rows.sine, columns.sine))
+  }
+
+  private func attention(
+    _ joined: Tensor, _ angles: (cosine: Tensor, sine: Tensor), _ spans: [Range<Int>], _ engine: Engine
+  ) -> Tensor {
+    let heads = configuration.heads
+    let hidden = configuration.hidden
+    let width = configuration.headWidth
+    let stride = joined.columns
+    // Queries and keys lie side by side, so one call rotates both.
+    rotate(joined, heads: 2 * heads, cosine: angles.cosine, sine: angles.sine)
+    let scale = 1 / Float(width).squareRoot()
+    let mixed = Tensor(rows: joined.rows, columns: hidden)
+    let spanOfRow = spans.flatMap { span in Array(repeating: span, count: span.count) }
+    joined.withValues { values in
+      mixed.withMutable { out in
+        engine.parallel(joined.rows) { row in
+          let span = spanOfRow[row]
+          for head in 0..<heads {
+            let base = values + span.lowerBound * stride + head * width
+            attend(
+              values + row * stride + head * width, keys: base + hidden, keyStride: stride,
+              values: base + 2 * hidden, valueStride: stride, count: span.count, width: width, scale: scale,
+              out: out + row * hidden + head * width)
+          }
+        }
+      }
+    }
+    return mixed
+  }
+}
+
+private func sideBySide(_ a: Tensor, _ b: Tensor) -> Tensor {
+  let result = Tensor(rows: a.rows, columns: a.columns + b.columns)
+  result.withMutable { out in
+    a.withValues { a_ in
+      b.withValues { b_ in
+        for row in 0..<a.rows {
+          (out + row * result.columns).update(from: a_ + row * a.columns, count: a.columns)
+          (out + row * result.columns + a.columns).update(from: b_ + row * b.columns, count: b.columns)
+        }
+      }
+    }
+  }
+  return result
+}
+
+/// Which patch goes where when a picture is cut into attention windows.
+struct WindowOrder {
+  /// Row of the merge order at each row of the window order.
+  let patches: [Int]
+  /// Row of the window order at each row of the merge order.
+  let inverse: [Int]
+  /// Each window's rows in window order.
+  let windows: [Range<Int>]
+
+  init(grid: PatchGrid, _ sizes: PatchTowerConfiguration) {
+    let merge = sizes.mergeSize
+    let rows = grid.height / merge
+    let columns = grid.width / merge
+    let side = max(1, sizes.windowSize / merge / sizes.patchSize)
+    let block = merge * merge
+    var order: [Int] = []
+    var windows: [Range<Int>] = []
+    for top in stride(from: 0, to: rows, by: side) {
+      for left in stride(from: 0, to: columns, by: side) {
+        let start = order.count
+        for row in top..<min(rows, top + side) {
+          for column in left..<min(columns, left + side) {
+            let token = row * columns + column
+            order.append(contentsOf: token * block..<(token + 1) * block)
+          }
+        }
+        windows.append(start..<order.count)
+      }
+    }
+    var inverse = Array(repeating: 0, count: order.count)
+    for (place, row) in order.enumerated() { inverse[row] = place }
+    patches = order
+    self.inverse = inverse
+    self.windows = windows
+  }
+
+  /// The patch row and column of a row in merge order.
+  static func place(ofRow index: Int, grid: PatchGrid, merge: Int) -> (row: Int, column: Int) {
+    let block = merge * merge
+    let token = index / block
+    let within = index % block
+    let columns = grid.width / merge
+    return (token / columns * merge + within / merge, token % columns * merge + within % merge)
+  }
+}
