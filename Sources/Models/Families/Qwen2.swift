@@ -38,12 +38,13 @@ package enum Qwen2 {
     _ text: ConfigReader, headWidth: Int
   ) throws(ModelError) -> (base: Double, sections: [Int]) {
     let settings = text.object("rope_parameters") ?? text.object("rope_scaling")
-    let base = try settings?.number("rope_theta", default: text.number("rope_theta", default: 10000))
-      ?? text.number("rope_theta", default: 10000)
+    let flat = try text.number("rope_theta", default: 10000)
+    let base = try settings?.number("rope_theta", default: flat) ?? flat
     guard base > 0 else { throw text.invalid("rope_theta", expected: "a number above 0") }
     guard let settings else { return (base, []) }
-    let kind = try settings.text("rope_type") ?? settings.text("type") ?? "default"
-    guard ["default", "mrope"].contains(kind) else {
+    var kind = try settings.text("rope_type")
+    if kind == nil { kind = try settings.text("type") }
+    guard ["default", "mrope"].contains(kind ?? "default") else {
       throw settings.invalid("rope_type", expected: "\"default\" or \"mrope\"")
     }
     let sections = try settings.integers("mrope_section") ?? []

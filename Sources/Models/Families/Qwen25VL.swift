@@ -67,7 +67,7 @@ package struct Qwen25VL: Sendable {
 
   /// Encodes one picture's patches: the frozen encoder's features, one row a visual token.
   ///
-  /// - Returns: [visual tokens, featureWidth]: the tower's output, merge²  patches side by side, before the merger.
+  /// - Returns: [visual tokens, featureWidth]: the tower's output, merge² patches side by side, before the merger.
   package func features(_ patches: Tensor, grid: PatchGrid, _ engine: Engine) -> Tensor {
     let encoded = tower(patches, grid: grid, engine)
     let width = configuration.vision.featureWidth
