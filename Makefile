@@ -1,8 +1,8 @@
-# Two commands for a fresh machine: `make caption` and `make test`. Both install missing system libraries (Debian,
+# `make build` and `make test` work on a fresh machine: both install missing system libraries (Debian,
 # Ubuntu), build, and run. All else is Swift's package manager.
 
-PACKAGES := libopenblas-dev libjpeg-dev libarchive-dev liblz4-dev libpng-dev libwebp-dev pkg-config
-MODULES := openblas libjpeg libarchive liblz4 libpng libwebp zlib
+PACKAGES := libopenblas-dev pkg-config
+MODULES := openblas
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: build test libraries

@@ -3,14 +3,12 @@ import PackageDescription
 
 // The rooms and their arrows. Imports go one way, from the command down to the kernels:
 //
-//   massv-pipe ─► Stages ─┬─► Speculation ──► Models ─► Tensors ─► CKernels, COpenBLAS
-//                         ├─► Images ─► CKernels (libjpeg guard), CJPEG, CPNG, CWebP
-//                         ├─► Samples ─► CArchive, CLZ4, CZlib
-//                         └─► Pipeline ─► PipeLanguage      (neither knows what a tensor is)
+//   massv-pipe ─► Speculation ─► Models ─► Tensors ─► CKernels, COpenBLAS
+//   Pipeline      (the stream graph; it does not know what a tensor is)
 
 let kernelFlags: [CSetting] = [
-  // Kernels are compiled optimised in debug builds too: unoptimised intrinsics are 20 times slower.
-  .unsafeFlags(["-O3", "-ffp-contract=off"])
+  // Kernels are compiled optimised in debug builds too: unoptimised vectors are 20 times slower.
+  .unsafeFlags(["-O3"])
 ]
 
 let package = Package(
@@ -19,46 +17,25 @@ let package = Package(
     .executable(name: "massv-pipe", targets: ["massv-pipe"])
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
-    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
   ],
   targets: [
     .executableTarget(
       name: "massv-pipe",
       dependencies: [
-        "Stages", "Pipeline", "PipeLanguage", "Models",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Models", "Tensors", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
-    .target(name: "PipeLanguage"),
-    .target(name: "Pipeline", dependencies: ["PipeLanguage"]),
-    .target(name: "Samples", dependencies: ["CArchive", "CLZ4", "CZlib"]),
-    .target(name: "Images", dependencies: ["CKernels", "CPNG", "CWebP"]),
+    .target(name: "Pipeline"),
     .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS"]),
-    .target(
-      name: "Models",
-      dependencies: ["Tensors", .product(name: "Collections", package: "swift-collections")]),
-    .target(name: "Speculation", dependencies: ["Models", "Tensors"]),
-    .target(
-      name: "Stages",
-      dependencies: ["Pipeline", "PipeLanguage", "Samples", "Images", "Models", "Speculation", "Tensors"]),
-    .target(name: "CKernels", dependencies: ["CJPEG"], cSettings: kernelFlags),
-
+    .target(name: "Models", dependencies: ["Tensors"]),
+    .target(name: "Speculation", dependencies: ["CKernels", "Models", "Tensors"]),
+    .target(name: "CKernels", cSettings: kernelFlags),
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
-    .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
-    .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
-    .systemLibrary(name: "CWebP", pkgConfig: "libwebp", providers: [.apt(["libwebp-dev"])]),
-    .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
-    .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
-    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
-    .testTarget(name: "PipeLanguageTests", dependencies: ["PipeLanguage"]),
-    .testTarget(name: "PipelineTests", dependencies: ["Pipeline", "PipeLanguage"]),
-    .testTarget(name: "SamplesTests", dependencies: ["Samples"]),
-    .testTarget(name: "ImagesTests", dependencies: ["Images"]),
+    .testTarget(name: "PipelineTests", dependencies: ["Pipeline"]),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels"]),
-    .testTarget(name: "ModelsTests", dependencies: ["Models", "Images", "Tensors"]),
-    .testTarget(name: "SpeculationTests", dependencies: ["Speculation", "Models", "Tensors"]),
-    .testTarget(name: "StagesTests", dependencies: ["Stages", "Pipeline", "Samples"]),
+    .testTarget(name: "ModelsTests", dependencies: ["Models", "Tensors", "Speculation"]),
+    .testTarget(name: "SpeculationTests", dependencies: ["Speculation", "CKernels", "Tensors"]),
     .testTarget(name: "HouseTests"),
   ]
 )

@@ -1,5 +1,3 @@
-import PipeLanguage
-
 /// What a parameter accepts. One declaration feeds parsing, defaults, checks, `stages` and the documentation.
 public enum ParameterType: Sendable, Equatable {
   /// Any text.

@@ -6,7 +6,10 @@ package struct SafetensorsFile: Sendable {
   /// A tensor's place in the file.
   package struct Entry: Sendable {
     package let name: String
-    package let type: ElementType
+    /// The format's own name of the element type.
+    package let typeName: String
+    /// The element type where weights can be of it.
+    package let type: ElementType?
     package let shape: [Int]
     let bytes: Range<Int>
   }
@@ -15,6 +18,10 @@ package struct SafetensorsFile: Sendable {
   package let entries: [Entry]
   private let dataStart: Int
   private static let maximumHeader = 100_000_000
+  private static let elementSizes = [
+    "BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2, "I32": 4,
+    "U32": 4, "F32": 4, "F64": 8, "I64": 8, "U64": 8,
+  ]
 
   /// Maps and checks a file.
   package init(path: String) throws(WeightError) {
@@ -62,8 +69,8 @@ package struct SafetensorsFile: Sendable {
       let offsets = value["data_offsets"]?.array, offsets.count == 2,
       let begin = offsets[0].int, let end = offsets[1].int
     else { throw WeightError("\(place): expected dtype, shape and two data_offsets") }
-    guard let type = ElementType(rawValue: typeName) else {
-      throw WeightError("\(place): expected type F32, F16 or BF16, found \(typeName)")
+    guard let elementSize = Self.elementSizes[typeName] else {
+      throw WeightError("\(place): unknown element type \(typeName.prefix(40))")
     }
     guard begin >= 0, begin <= end, end <= dataCount else {
       throw WeightError("\(place): expected offsets within the data (\(dataCount) bytes), found \(begin) to \(end)")
@@ -79,19 +86,26 @@ package struct SafetensorsFile: Sendable {
       count = product
       shape.append(size)
     }
-    guard count * type.size == end - begin else {
+    guard count * elementSize == end - begin else {
       throw WeightError(
-        "\(place): shape \(shape) of \(typeName) takes \(count * type.size) bytes, its offsets span \(end - begin)")
+        "\(place): shape \(shape) of \(typeName) takes \(count * elementSize) bytes, its offsets span \(end - begin)")
     }
-    return Entry(name: name, type: type, shape: shape, bytes: begin..<end)
+    return Entry(
+      name: name, typeName: typeName, type: ElementType(rawValue: typeName), shape: shape, bytes: begin..<end)
   }
 
   /// A tensor's elements as a matrix of its first dimension by the rest.
-  package func weight(_ entry: Entry) -> Weight {
+  ///
+  /// - Throws: where the elements are no F32, F16 or BF16.
+  package func weight(_ entry: Entry) throws(WeightError) -> Weight {
+    guard let type = entry.type else {
+      throw WeightError(
+        "\(file.path): tensor \"\(entry.name)\": expected type F32, F16 or BF16, found \(entry.typeName)")
+    }
     let rows = entry.shape.first ?? 1
     let columns = entry.shape.dropFirst().reduce(1, *)
     let data = UnsafeRawBufferPointer(rebasing: file.bytes[(dataStart + entry.bytes.lowerBound)...])
     let start = data.baseAddress ?? UnsafeRawPointer(bitPattern: 64).unsafelyUnwrapped
-    return Weight(rows: rows, columns: columns, type: entry.type, start: start, owner: file)
+    return Weight(rows: rows, columns: columns, type: type, start: start, owner: file)
   }
 }

@@ -75,7 +75,10 @@ package final class WeightStore: Sendable {
 
   /// Stored formats and how many elements each holds.
   package var formats: [ElementType: Int] {
-    places.values.reduce(into: [:]) { $0[$1.entry.type, default: 0] += $1.entry.bytes.count / $1.entry.type.size }
+    places.values.reduce(into: [:]) { counts, place in
+      guard let type = place.entry.type else { return }
+      counts[type, default: 0] += place.entry.bytes.count / type.size
+    }
   }
 
   package func contains(_ name: String) -> Bool { places[name] != nil }
@@ -90,7 +93,7 @@ package final class WeightStore: Sendable {
         "\(place.file.file.path): tensor \"\(name)\": expected shape \(shape), found \(place.entry.shape)")
     }
     _ = used.withLock { $0.insert(name) }
-    return place.file.weight(place.entry)
+    return try place.file.weight(place.entry)
   }
 
   /// Marks a tensor as known though no model computes with it, such as a stored copy of a tied head.

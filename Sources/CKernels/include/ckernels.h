@@ -9,8 +9,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "jpeg_guard.h"
-
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -1,3 +1,0 @@
-#ifndef JPEG_GUARD_H
-#define JPEG_GUARD_H
-#endif

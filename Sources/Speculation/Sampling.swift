@@ -1,0 +1,93 @@
+import CKernels
+import Foundation
+import Tensors
+
+/// How a target's logits become its next token's distribution.
+package struct SamplingSettings: Sendable, Equatable {
+  /// 1 for none; divides positive and multiplies negative logits of every token already in prompt or answer.
+  package var repetitionPenalty: Float = 1
+  /// 0 for greedy decoding.
+  package var temperature: Float = 0
+  /// How many of the most probable tokens stay, 0 for all.
+  package var topK: Int = 0
+  /// The probability mass that the tokens which stay must reach.
+  package var topP: Float = 1
+  /// Ids that exist; rows of the head beyond the tokenizer are never drawn.
+  package var vocabulary: Int
+
+  package init(vocabulary: Int) { self.vocabulary = vocabulary }
+
+  /// Turns one row of logits into log-probabilities, in transformers' order: penalty, temperature, top-k, top-p.
+  ///
+  /// Tokens that are out have −infinity. At temperature 0 the row is only penalised: its largest value is the choice.
+  ///
+  /// - Parameters:
+  ///   - logits: one row; only the first `vocabulary` values are used.
+  ///   - seen: the tokens of the prompt and of the answer so far, each once.
+  package func process(_ logits: UnsafePointer<Float>, seen: Set<Int32>) -> [Float] {
+    var row = Array(UnsafeBufferPointer(start: logits, count: vocabulary))
+    penalise(&row, seen)
+    guard temperature > 0 else { return row }
+    for index in row.indices { row[index] /= temperature }
+    if topK > 0, topK < row.count { keepTopK(&row) }
+    if topP < 1 { keepTopP(&row) }
+    normalise(&row)
+    return row
+  }
+
+  /// Logits into log-probabilities. The largest goes first: at tiny temperatures the sum would drown in its rounding.
+  private func normalise(_ row: inout [Float]) {
+    let top = row.max() ?? 0
+    for index in row.indices { row[index] -= top }
+    let total = mp_log_sum_exp(row, row.count)
+    for index in row.indices { row[index] -= total }
+  }
+
+  private func penalise(_ row: inout [Float], _ seen: Set<Int32>) {
+    guard repetitionPenalty != 1 else { return }
+    for token in seen where row.indices.contains(Int(token)) {
+      let value = row[Int(token)]
+      row[Int(token)] = value < 0 ? value * repetitionPenalty : value / repetitionPenalty
+    }
+  }
+
+  /// Keeps every token at least as probable as the k-th: ties at the border stay.
+  private func keepTopK(_ row: inout [Float]) {
+    let border = row.sorted(by: >)[topK - 1]
+    for index in row.indices where row[index] < border { row[index] = -.infinity }
+  }
+
+  /// Drops the least probable tokens while their mass stays within 1 − p; the most probable always stays.
+  private func keepTopP(_ row: inout [Float]) {
+    let order = row.indices.sorted { row[$0] != row[$1] ? row[$0] < row[$1] : $0 < $1 }
+    normalise(&row)
+    var mass: Float = 0
+    let probabilities = order.map { exp(row[$0]) }
+    for (place, index) in order.enumerated().dropLast() {
+      mass += probabilities[place]
+      if mass > 1 - topP { break }
+      row[index] = -.infinity
+    }
+  }
+}
+
+/// The random numbers of one answer: those of position t depend on (seed, key, sample, t) alone, so that drafter and
+/// target share them and no neighbour, thread or resume can change them.
+package struct NoiseStream: Sendable {
+  private let root: UInt64
+
+  package init(seed: UInt64, key: String, sample: Int = 0) {
+    let hashed = key.utf8.reduce(mp_mix(seed, UInt64(key.utf8.count))) { mp_mix($0, UInt64($1)) }
+    root = mp_mix(hashed, UInt64(bitPattern: Int64(sample)))
+  }
+
+  /// The token at position t: argmax of log-probability plus Gumbel noise, a draw from the distribution.
+  ///
+  /// Two distributions that are drawn from with one stream agree as often as they can without knowing each other
+  /// (Gumbel coupling, arXiv 2408.07978). nil where no token is possible.
+  package func draw(_ logProbabilities: [Float], position: Int) -> Int32? {
+    let stream = mp_mix(root, UInt64(position))
+    let token = mp_gumbel_argmax(logProbabilities, logProbabilities.count, stream)
+    return token < 0 ? nil : Int32(token)
+  }
+}
