@@ -131,7 +131,7 @@ def model_cases(name):
             tensors[case + ".merged"] = f32(merged)
             if case in pre_merger_for:
                 tensors[case + ".pre_merger"] = f32(pre)
-            if case == "img-tile-28x28":
+            if case in ("img-tile-28x28", "img-wide-200x99"):
                 tensors[case + ".patches"] = f32(patches)
         gap, prompt, penalty, limit, rendered, ids, tokens, logits, gaps = search(
             target, size, number, patches, grid, text, system

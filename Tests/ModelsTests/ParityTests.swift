@@ -111,6 +111,26 @@ private func greedy(
   print("\(target.name): \(compared.text) text and \(compared.pictures) picture prompts compared")
 }
 
+@Test(arguments: targets) private func theVisionTowerEqualsTheReference(target: Target) throws {
+  let model = try model(target.folder)
+  let expected = try Expected(target.name)
+  var compared = 0
+  for line in try lines(target.name) {
+    let id = try #require(line["id"]?.string)
+    guard let patches = try expected.values(id + ".patches"),
+      let sides = line["grid_thw"]?.array?.compactMap(\.int)
+    else { continue }
+    let features = model.features(patches, grid: PatchGrid(height: sides[1], width: sides[2]), Engine(threads: 2))
+    let before = try #require(try expected.values(id + ".pre_merger"))
+    #expect(difference(features.values, before.values) < 1e-4, "\(id)")
+    let merged = try #require(try expected.values(id + ".merged"))
+    #expect(difference(model.project(features, Engine(threads: 1)).values, merged.values) < 1e-4, "\(id)")
+    compared += 1
+  }
+  #expect(compared > 0)
+  print("\(target.name): \(compared) pictures compared from patches on")
+}
+
 @Test(arguments: targets) private func theMergerEqualsTheReference(target: Target) throws {
   let model = try model(target.folder)
   let expected = try Expected(target.name)
