@@ -1,0 +1,145 @@
+import Foundation
+import Models
+import Speculation
+import Tensors
+import Testing
+
+private let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+  .deletingLastPathComponent().path
+
+/// The example target with prompts of text and of pictures whose features are stored, and two drafters for it.
+private struct Cases {
+  let target: Qwen25VL
+  let text: Decoder
+  let massv: Decoder
+  let projector: Projector
+  var requests: [(line: JSONValue, request: DecodeRequest, features: Tensor?)] = []
+  let stops: Set<Int32>
+
+  init() throws {
+    let folder = root + "/examples/models/random-target"
+    let config = try ConfigReader(path: folder + "/config.json")
+    target = try Qwen25VL(folder: folder, config: config, format: nil)
+    stops = try GenerationDefaults(folder: folder, config: config).endOfSequence
+    let plain = root + "/Tests/Fixtures/models/qwen2-echo"
+    text = try Qwen2.load(folder: plain, config: try ConfigReader(path: plain + "/config.json"), format: nil)
+    let drafter = root + "/examples/models/random-massv"
+    massv = try Qwen2.load(folder: drafter, config: try ConfigReader(path: drafter + "/config.json"), format: nil)
+    projector = try Projector(
+      folder: drafter, massv: try ConfigReader(path: drafter + "/massv.json"), outputs: massv.configuration.hidden)
+    try readRequests()
+  }
+
+  private mutating func readRequests() throws {
+    let expected = root + "/Tests/Fixtures/expected/qwen25vl-hub"
+    let file = try SafetensorsFile(path: expected + ".safetensors")
+    let engine = Engine(threads: 1)
+    for text in try String(contentsOfFile: expected + ".jsonl", encoding: .utf8).split(separator: "\n") {
+      let line = try JSONValue(parsing: Array(text.utf8))
+      let id = line["id"]?.string ?? ""
+      let entry = file.entries.first { $0.name == id + ".pre_merger" }
+      guard line["image"]?.isNull == true || entry != nil else { continue }
+      let prompt = (line["input_ids"]?.array ?? []).compactMap(\.int).map { Int32($0) }
+      var features: Tensor?
+      if let entry {
+        let weight = try file.weight(entry)
+        let width = target.configuration.vision.featureWidth
+        features = Tensor(rows: weight.rows * weight.columns / width, columns: width, values: weight.values)
+      }
+      let sides = line["grid_thw"]?.array?.compactMap(\.int)
+      let places = target.positions(prompt, grid: sides.map { PatchGrid(height: $0[1], width: $0[2]) })
+      let request = DecodeRequest(
+        key: id, prompt: prompt,
+        embeddings: embed(prompt, with: target.language, visual: features.map { target.project($0, engine) }),
+        positions: places.positions, nextPosition: places.next, maximumTokens: line["max_new_tokens"]?.int ?? 0)
+      requests.append((line, request, features))
+    }
+  }
+
+  private func embed(_ prompt: [Int32], with decoder: Decoder, visual: Tensor?) -> Tensor {
+    let words = decoder.embed(prompt)
+    guard let visual else { return words }
+    var next = 0
+    return Tensor.stacking(
+      prompt.indices.map { index in
+        guard prompt[index] == target.configuration.imageToken else { return words.rows(index..<index + 1) }
+        next += 1
+        return visual.rows(next - 1..<next)
+      })
+  }
+
+  /// The requests as this drafter sees them: visual tokens projected, or left out.
+  func requests(for drafter: String) -> [DecodeRequest] {
+    requests.map { item in
+      var request = item.request
+      if drafter == "massv" {
+        let visual = item.features.map { projector($0, Engine(threads: 1)) }
+        request.draftEmbeddings = embed(request.prompt, with: massv, visual: visual)
+      } else if drafter == "text" {
+        let image = target.configuration
+        let words = request.prompt.filter { ![image.imageToken, image.visionStart, image.visionEnd].contains($0) }
+        request.draftEmbeddings = text.embed(words)
+      }
+      return request
+    }
+  }
+
+  func decoder(_ drafter: String, gamma: Int, threads: Int, inFlight: Int, settings: SamplingSettings) -> BatchDecoder {
+    BatchDecoder(
+      target: target.language, drafter: drafter == "massv" ? massv : drafter == "text" ? text : nil,
+      settings: settings, gamma: gamma, seed: 7, stops: stops, inFlight: inFlight, engine: Engine(threads: threads))
+  }
+}
+
+private func settings(temperature: Float, topP: Float = 1, penalty: Float = 1.05) -> SamplingSettings {
+  var settings = SamplingSettings(vocabulary: 428)
+  settings.temperature = temperature
+  settings.topP = topP
+  settings.repetitionPenalty = penalty
+  return settings
+}
+
+@Test(arguments: [settings(temperature: 0), settings(temperature: 0.7, topP: 0.9), settings(temperature: 1)])
+private func tokensDoNotDependOnDrafterGammaThreadsOrNeighbours(settings: SamplingSettings) throws {
+  let cases = try Cases()
+  let plain = cases.decoder("none", gamma: 0, threads: 1, inFlight: 1, settings: settings)
+    .answers(to: cases.requests(for: "none")).map(\.tokens)
+  #expect(plain.count == 12)
+  var accepted: [String: Int] = [:]
+  for drafter in ["none", "text", "massv"] {
+    let requests = cases.requests(for: drafter)
+    for gamma in [1, 2, 5, 8] {
+      for (threads, inFlight) in [(1, 1), (1, 4), (2, 1), (2, 4)] {
+        let answers = cases.decoder(
+          drafter, gamma: gamma, threads: threads, inFlight: inFlight, settings: settings
+        ).answers(to: requests)
+        #expect(answers.map(\.tokens) == plain, "\(drafter) γ=\(gamma) threads=\(threads) in flight=\(inFlight)")
+        accepted[drafter, default: 0] += answers.reduce(0) { $0 + $1.accepted }
+        for answer in answers where drafter == "none" { #expect(answer.rounds == answer.tokens.count - 1) }
+      }
+    }
+  }
+  // Both drafters agree often enough that accepting and rejecting were both exercised.
+  #expect(accepted["none"] == 0 && accepted["text"] ?? 0 > 100 && accepted["massv"] ?? 0 > 100)
+}
+
+@Test func speculativeGreedyAnswersEqualTheReference() throws {
+  let cases = try Cases()
+  for (item, request) in zip(cases.requests, cases.requests(for: "massv")) {
+    let penalty = Float(item.line["repetition_penalty"]?.double ?? 1)
+    let decoder = cases.decoder(
+      "massv", gamma: 5, threads: 2, inFlight: 1, settings: settings(temperature: 0, penalty: penalty))
+    let answer = decoder.answers(to: [request])[0]
+    #expect(answer.tokens.map(Int.init) == item.line["tokens"]?.array?.compactMap(\.int), "\(request.key)")
+  }
+}
+
+@Test func nothingToAnswerGivesAnEmptyAnswer() throws {
+  let cases = try Cases()
+  var request = cases.requests(for: "massv")[0]
+  let decoder = cases.decoder("massv", gamma: 5, threads: 1, inFlight: 1, settings: settings(temperature: 0))
+  request.maximumTokens = 0
+  #expect(decoder.answers(to: [request]).map(\.tokens) == [[]])
+  request.maximumTokens = 1
+  #expect(decoder.answers(to: [request]).map(\.tokens.count) == [1])
+}
