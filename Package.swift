@@ -3,11 +3,15 @@ import PackageDescription
 
 // The rooms and their arrows. Imports go one way, from the command down to the kernels:
 //
-//   massv-pipe ─► Speculation ─► Models ─► Tensors ─► CKernels, COpenBLAS
-//   Pipeline      (the stream graph; it does not know what a tensor is)
+//   massv-pipe ─► Stages ─┬─► Speculation ─► Models ─► Tensors ─► CKernels, COpenBLAS
+//                         ├─► Images ─► CCodecs (libjpeg, libpng, libwebp), CKernels (resize)
+//                         ├─► Samples ─► CArchive, CLZ4, CZlib
+//                         └─► Pipeline ─► PipeLanguage      (neither knows what a tensor is)
+//
+// JSON stands below all that read or write it.
 
-let kernelFlags: [CSetting] = [
-  // Kernels are compiled optimised in debug builds too: unoptimised vectors are 20 times slower.
+let cFlags: [CSetting] = [
+  // C is compiled optimised in debug builds too: unoptimised vectors are 20 times slower.
   .unsafeFlags(["-O3"])
 ]
 
@@ -23,19 +27,36 @@ let package = Package(
     .executableTarget(
       name: "massv-pipe",
       dependencies: [
-        "Models", "Tensors", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Stages", "Pipeline", "PipeLanguage", "Models", "Tensors", "JSON",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
-    .target(name: "Pipeline"),
-    .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS"]),
-    .target(name: "Models", dependencies: ["Tensors"]),
+    .target(
+      name: "Stages",
+      dependencies: ["Pipeline", "PipeLanguage", "Samples", "Images", "Models", "Speculation", "Tensors", "JSON"]),
+    .target(name: "Pipeline", dependencies: ["PipeLanguage"]),
+    .target(name: "PipeLanguage"),
+    .target(name: "Samples", dependencies: ["CArchive", "CLZ4", "CZlib"]),
+    .target(name: "Images", dependencies: ["CCodecs", "CKernels"]),
     .target(name: "Speculation", dependencies: ["CKernels", "Models", "Tensors"]),
-    .target(name: "CKernels", cSettings: kernelFlags),
+    .target(name: "Models", dependencies: ["Tensors", "JSON"]),
+    .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS", "JSON"]),
+    .target(name: "JSON"),
+    .target(name: "CKernels", cSettings: cFlags),
+    .target(
+      name: "CCodecs", dependencies: ["CJPEG", "CPNG", "CWebP"], cSettings: cFlags),
+
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
+    .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+    .systemLibrary(name: "CWebP", pkgConfig: "libwebpdemux", providers: [.apt(["libwebp-dev"])]),
+    .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
+    .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
     .testTarget(name: "PipelineTests", dependencies: ["Pipeline"]),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels"]),
-    .testTarget(name: "ModelsTests", dependencies: ["Models", "Tensors", "Speculation"]),
-    .testTarget(name: "SpeculationTests", dependencies: ["Speculation", "CKernels", "Tensors"]),
+    .testTarget(name: "ModelsTests", dependencies: ["Models", "Tensors", "Speculation", "JSON"]),
+    .testTarget(name: "SpeculationTests", dependencies: ["Speculation", "CKernels", "Tensors", "JSON"]),
     .testTarget(name: "HouseTests"),
   ]
 )

@@ -1,9 +1,11 @@
 /// What a parameter accepts. One declaration feeds parsing, defaults, checks, `stages` and the documentation.
-public enum ParameterType: Sendable, Equatable {
+package enum ParameterType: Sendable, Equatable {
   /// Any text.
   case text
   /// A file or folder; `none` is accepted where `optional`.
   case path(optional: Bool)
+  /// Any text, or the word `none` for no text at all.
+  case optionalText
   /// A whole number within bounds.
   case integer(ClosedRange<Int>)
   /// A whole number within bounds, or the word `auto`.
@@ -25,18 +27,18 @@ public enum ParameterType: Sendable, Equatable {
 }
 
 /// One parameter of a stage or of a `let`.
-public struct ParameterDeclaration: Sendable {
-  public let name: String
-  public let type: ParameterType
-  /// The default as it would be written in a pipe, or nil where the parameter must be given.
-  public let defaultText: String?
+package struct ParameterDeclaration: Sendable {
+  package let name: String
+  package let type: ParameterType
+  /// The default as it would be written on the command line, or nil where the parameter must be given.
+  package let defaultText: String?
   /// Whether the parameter may be left out without having a default.
-  public let isOptional: Bool
+  package let isOptional: Bool
   /// One line that says what it is for.
-  public let summary: String
+  package let summary: String
 
   /// A parameter with a default, or one that must be given.
-  public init(
+  package init(
     _ name: String, _ type: ParameterType, default defaultText: String? = nil, optional: Bool = false, _ summary: String
   ) {
     self.name = name
@@ -48,31 +50,34 @@ public struct ParameterDeclaration: Sendable {
 }
 
 /// What a stage is: its name, what it reads and writes, and what it takes.
-public struct StageDeclaration: Sendable {
+package struct StageDeclaration: Sendable {
   /// Where a stage may stand in a chain.
-  public enum Place: Sendable {
+  package enum Place: Sendable {
     /// The first link, and nowhere else.
     case source
     /// Behind a source.
     case link
   }
-  public let name: String
-  public let place: Place
+  package let name: String
+  package let place: Place
   /// One line for the catalogue.
-  public let summary: String
+  package let summary: String
   /// Fields without which the stage cannot work: an earlier stage must write them.
-  public let reads: [String]
+  package let reads: [String]
   /// Fields that the stage uses where they are there.
-  public let uses: [String]
+  package let uses: [String]
   /// Fields that the stage adds.
-  public let writes: [String]
-  public let parameters: [ParameterDeclaration]
+  package let writes: [String]
+  package let parameters: [ParameterDeclaration]
   /// Whether the call takes a branch in parentheses: `tee ( … )`.
-  public let takesBranch: Bool
+  package let takesBranch: Bool
+  /// Fields that a call reads because of its arguments, by the words that name them: `emit fields=[text]`.
+  package let readsNamed: @Sendable (Arguments) -> [ArgumentWord]
 
-  public init(
+  package init(
     _ name: String, _ place: Place, _ summary: String, reads: [String] = [], uses: [String] = [],
-    writes: [String] = [], parameters: [ParameterDeclaration] = [], takesBranch: Bool = false
+    writes: [String] = [], parameters: [ParameterDeclaration] = [], takesBranch: Bool = false,
+    readsNamed: @escaping @Sendable (Arguments) -> [ArgumentWord] = { _ in [] }
   ) {
     self.name = name
     self.place = place
@@ -82,42 +87,55 @@ public struct StageDeclaration: Sendable {
     self.writes = writes
     self.parameters = parameters
     self.takesBranch = takesBranch
+    self.readsNamed = readsNamed
   }
 }
 
 /// A stage of the catalogue: its declaration and how to make a link of it.
-public struct StageDefinition: Sendable {
-  public let declaration: StageDeclaration
+package struct StageDefinition: Sendable {
+  package let declaration: StageDeclaration
   /// Makes the link.
   ///
-  /// - Parameters: the call's arguments, the link before it (nil for a source), the branch's chain builder
-  ///   (nil where the call has none), and the run it belongs to.
-  public let make:
-    @Sendable (Arguments, (any Stage)?, BranchBuilder?, RunContext) throws(RunFailure) -> any Stage
+  package let make: @Sendable (StageInputs, RunContext) throws(RunFailure) -> any Stage
 
-  public init(
+  package init(
     _ declaration: StageDeclaration,
-    make:
-      @escaping @Sendable (Arguments, (any Stage)?, BranchBuilder?, RunContext) throws(RunFailure) -> any Stage
+    make: @escaping @Sendable (StageInputs, RunContext) throws(RunFailure) -> any Stage
   ) {
     self.declaration = declaration
     self.make = make
   }
 }
 
+/// What a link is made of.
+package struct StageInputs {
+  /// The call's checked arguments.
+  package let arguments: Arguments
+  /// The link before it; for a source, an end of stream.
+  package let upstream: any Stage
+  /// Builds the branch in parentheses, nil where the call has none.
+  package let branch: BranchBuilder?
+
+  package init(arguments: Arguments, upstream: any Stage, branch: BranchBuilder? = nil) {
+    self.arguments = arguments
+    self.upstream = upstream
+    self.branch = branch
+  }
+}
+
 /// Builds the chain of a branch on top of the source that the branching stage provides.
-public typealias BranchBuilder = (any Stage) throws(RunFailure) -> any Stage
+package typealias BranchBuilder = (any Stage) throws(RunFailure) -> any Stage
 
 /// What a `let` can name: its declaration and how to load it.
-public struct ResourceDefinition: Sendable {
+package struct ResourceDefinition: Sendable {
   /// The name of the call behind `let x =`: `model`, `drafter`.
-  public let name: String
-  public let summary: String
-  public let parameters: [ParameterDeclaration]
+  package let name: String
+  package let summary: String
+  package let parameters: [ParameterDeclaration]
   /// Loads the resource. References among its arguments have been loaded before it.
-  public let load: @Sendable (Arguments, RunContext) throws(RunFailure) -> any Sendable
+  package let load: @Sendable (Arguments, RunContext) throws(RunFailure) -> any Sendable
 
-  public init(
+  package init(
     _ name: String, _ summary: String, parameters: [ParameterDeclaration],
     load: @escaping @Sendable (Arguments, RunContext) throws(RunFailure) -> any Sendable
   ) {
@@ -129,11 +147,11 @@ public struct ResourceDefinition: Sendable {
 }
 
 /// Every stage and every kind of `let` that a pipe may name.
-public struct Catalog: Sendable {
-  public let stages: [StageDefinition]
-  public let resources: [ResourceDefinition]
+package struct Catalog: Sendable {
+  package let stages: [StageDefinition]
+  package let resources: [ResourceDefinition]
 
-  public init(stages: [StageDefinition], resources: [ResourceDefinition]) {
+  package init(stages: [StageDefinition], resources: [ResourceDefinition]) {
     self.stages = stages
     self.resources = resources
   }

@@ -1,39 +1,65 @@
 import Synchronization
 
 /// What all stages of one run share: its options, its counters, and the wish to end.
-public final class RunContext: Sendable {
+package final class RunContext: Sendable {
   /// The command line's options for a run.
-  public struct Options: Sendable {
-    public var resume = false
-    public var limit: Int?
+  package struct Options: Sendable {
+    package var resume = false
+    package var limit: Int?
     /// Worker threads, 1 or more.
-    public var threads = 1
+    package var threads = 1
     /// Bytes that records in flight may take, nil without bound.
-    public var memory: Int?
+    package var memory: Int?
 
-    public init() {}
+    package init() {}
   }
 
-  public let options: Options
-  public let meter: Meter
+  package let options: Options
+  package let meter: Meter
   private let wantsEnd = Atomic<Bool>(false)
-  private let passOver = Atomic<Int>(0)
+  private let resumePoints = Mutex<[ResumePoint]>([])
 
-  public init(options: Options, meter: Meter = Meter()) {
+  package init(options: Options, meter: Meter = Meter()) {
     self.options = options
     self.meter = meter
   }
 
   /// Whether a signal asked the run to end after the record in hand.
-  public var isEnding: Bool { wantsEnd.load(ordering: .relaxed) }
+  package var isEnding: Bool { wantsEnd.load(ordering: .relaxed) }
 
   /// Asks the run to end after the record in hand. Safe to call from a signal handler's thread.
-  public func end() { wantsEnd.store(true, ordering: .relaxed) }
+  package func end() { wantsEnd.store(true, ordering: .relaxed) }
 
-  /// How many input records a resumed run passes over: set by `emit` when its file is opened, read by `read` at the
-  /// first pull (stages are made from the source on, and nothing is pulled before all are made).
-  public var recordsToPassOver: Int {
-    get { passOver.load(ordering: .relaxed) }
-    set { passOver.store(newValue, ordering: .relaxed) }
+  /// Adds what an output holds already. Outputs are opened before the first record is pulled.
+  package func add(_ point: ResumePoint) { resumePoints.withLock { $0.append(point) } }
+
+  /// Where the outputs of a resumed run left off; empty in any other run.
+  package var resume: [ResumePoint] { resumePoints.withLock { $0 } }
+
+  /// How many input records every resumed output has already: `read` passes over them unread.
+  package var recordsToPassOver: Int { resume.map(\.records).min() ?? 0 }
+}
+
+/// What an output of an earlier run holds already.
+package struct ResumePoint: Sendable, Equatable {
+  /// The output's name, for messages.
+  package var output: String
+  /// Input records that are done.
+  package var records: Int
+  /// The last one's key, nil where the output does not tell.
+  package var lastKey: String?
+
+  package init(output: String, records: Int, lastKey: String?) {
+    self.output = output
+    self.records = records
+    self.lastKey = lastKey
+  }
+
+  /// Throws where the record at the point's end is not the one that the output ends with.
+  package func check(key: String, index: Int) throws(RunFailure) {
+    guard index == records - 1, let lastKey, lastKey != key else { return }
+    throw RunFailure(
+      .unreadable,
+      "\(output): cannot be resumed: its last record is \"\(lastKey)\", record \(index) of the input is \"\(key)\"")
   }
 }

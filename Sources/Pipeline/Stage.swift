@@ -2,17 +2,24 @@
 ///
 /// A link asks the one before it for a record when it is asked for one itself, so order, memory and back-pressure
 /// follow from the pull. A link belongs to one thread at a time.
-public protocol Stage: AnyObject {
+package protocol Stage: AnyObject {
   /// The next record, or nil at the end of the stream.
   ///
   /// What is wrong with one record travels inside it (`Record.failure`); what is thrown ends the run.
   func next() throws(RunFailure) -> Record?
+
+  /// Whether `next` can answer without waiting for input: a stage with work in hand then does that first.
+  var isReady: Bool { get }
+}
+
+extension Stage {
+  package var isReady: Bool { true }
 }
 
 /// A link that does one thing to each record: what most stages are.
 ///
 /// A record that failed before passes untouched; a `StageFailure` thrown by `body` becomes the record's failure.
-public final class Transform: Stage {
+package final class Transform: Stage {
   private let name: String
   private let upstream: any Stage
   private let meter: Meter
@@ -21,7 +28,7 @@ public final class Transform: Stage {
   /// - Parameters:
   ///   - name: the stage's name in the catalogue, under which its seconds are counted.
   ///   - body: the work on one record.
-  public init(
+  package init(
     _ name: String, upstream: any Stage, meter: Meter,
     body: @escaping (inout Record) throws(StageFailure) -> Void
   ) {
@@ -31,7 +38,9 @@ public final class Transform: Stage {
     self.body = body
   }
 
-  public func next() throws(RunFailure) -> Record? {
+  package var isReady: Bool { upstream.isReady }
+
+  package func next() throws(RunFailure) -> Record? {
     guard var record = try upstream.next() else { return nil }
     if record.failure != nil { return record }
     let started = ContinuousClock.now

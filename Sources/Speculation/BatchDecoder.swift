@@ -1,100 +1,113 @@
 import Models
 import Tensors
 
+/// Seconds of the decoding loop by phase.
+package struct DecodingSeconds: Sendable {
+  package var prefill = 0.0
+  package var draft = 0.0
+  package var verify = 0.0
+
+  package init() {}
+}
+
 /// The one decoding loop: several answers at once, with a drafter or without.
 ///
 /// A round proposes up to γ tokens for each answer and lets the target read them all in one pass. The target's own
 /// choice at every position decides, so the tokens are those of plain decoding; the drafter decides only how many come
-/// out of a pass.
-package struct BatchDecoder: Sendable {
+/// out of a pass. One owner at a time.
+package final class BatchDecoder {
   package let target: Decoder
-  package let drafter: Decoder?
-  package var settings: SamplingSettings
-  /// Tokens proposed a round, 0 for plain decoding.
-  package var gamma: Int
-  package var seed: UInt64
-  /// Ids that end an answer.
-  package var stops: Set<Int32>
-  /// Answers in the making at once.
-  package var inFlight: Int
+  package let rules: ChoiceRules
+  package private(set) var seconds = DecodingSeconds()
+  /// Chooses γ for answers whose drafting leaves it open.
+  package private(set) var controller = GammaController()
   private let engine: Engine
+  private var draftedLastRound = true
 
-  package init(
-    target: Decoder, drafter: Decoder?, settings: SamplingSettings, gamma: Int, seed: UInt64, stops: Set<Int32>,
-    inFlight: Int, engine: Engine
-  ) {
+  package init(target: Decoder, rules: ChoiceRules, engine: Engine) {
     self.target = target
-    self.drafter = drafter
-    self.settings = settings
-    self.gamma = gamma
-    self.seed = seed
-    self.stops = stops
-    self.inFlight = max(1, inFlight)
+    self.rules = rules
     self.engine = engine
   }
 
-  /// Answers every request, in their order. An empty prompt, or none of its tokens allowed, gives an empty answer.
-  package func answers(to requests: [DecodeRequest]) -> [Answer] {
+  private func timed<R>(_ phase: WritableKeyPath<DecodingSeconds, Double>, _ body: () -> R) -> (R, Double) {
+    let start = ContinuousClock.now
+    let result = body()
+    let taken = (ContinuousClock.now - start) / .seconds(1)
+    seconds[keyPath: phase] += taken
+    return (result, taken)
+  }
+
+  /// Reads the prompt and chooses the first token.
+  ///
+  /// An empty prompt, or none of its tokens allowed, gives an empty answer.
+  package func open(_ request: DecodeRequest) -> Session {
+    let session = Session(request, target: target, rules: rules)
+    if request.prompt.isEmpty || request.maximumTokens < 1 {
+      session.isFinished = true
+      return session
+    }
+    _ = timed(\.prefill) {
+      let span = DecoderSpan(cache: session.cache, positions: request.positions)
+      let hidden = target.hiddenStates(request.embeddings, spans: [span], path: .bulk, engine)
+      let logits = target.logits(hidden.rows(hidden.rows - 1..<hidden.rows), engine)
+      logits.withValues { session.verify($0, stride: logits.columns) }
+    }
+    if let drafting = request.drafting, !session.isFinished, drafting.gamma != 0 {
+      session.proposalState = timed(\.draft) {
+        drafting.proposer.begin(drafting.prompt, capacity: request.maximumTokens, engine)
+      }.0
+    }
+    return session
+  }
+
+  /// One round for these answers: proposals, then the target's pass over all of them.
+  package func advance(_ sessions: [Session]) {
+    let drafting = sessions.filter { $0.proposalState != nil && $0.room > 0 }
+    let isOpen = drafting.contains { $0.request.drafting?.gamma == nil }
+    let chosen = isOpen ? controller.next() : 0
+    let (steps, draft) = timed(\.draft) { propose(drafting, chosen) }
+    let proposed = sessions.map(\.drafts.count)
+    let before = sessions.map(\.answer.accepted)
+    let ((), verify) = timed(\.verify) { self.verify(sessions) }
+    guard isOpen else { return }
+    let accepted = zip(sessions, before).map { $0.answer.accepted - $1 }
+    controller.record(
+      proposed: proposed.max() ?? 0, steps: steps, accepted: accepted.reduce(0, +),
+      examined: zip(proposed, accepted).reduce(0) { $0 + min($1.0, $1.1 + 1) }, draft: draft, verify: verify,
+      isCatchingUp: !draftedLastRound)
+    draftedLastRound = steps > 0
+  }
+
+  /// Answers every request, in their order, `inFlight` of them at once.
+  package func answers(to requests: [DecodeRequest], inFlight: Int) -> [Answer] {
     var waiting = requests[...]
     var all: [Session] = []
     var live: [Session] = []
     while true {
-      while live.count < inFlight, let request = waiting.popFirst() {
+      while live.count < max(1, inFlight), let request = waiting.popFirst() {
         let session = open(request)
         all.append(session)
         if !session.isFinished { live.append(session) }
       }
       if live.isEmpty { return all.map(\.answer) }
-      propose(live)
-      verify(live)
+      advance(live)
       live.removeAll { $0.isFinished }
     }
   }
 
-  /// Reads the prompt and chooses the first token.
-  private func open(_ request: DecodeRequest) -> Session {
-    let session = Session(request, target: target, drafter: drafter, settings: settings, seed: seed)
-    if request.prompt.isEmpty || request.maximumTokens < 1 {
-      session.isFinished = true
-      return session
-    }
-    let hidden = target.hiddenStates(
-      request.embeddings, spans: [DecoderSpan(cache: session.cache, positions: request.positions)], path: .bulk,
-      engine)
-    let logits = target.logits(hidden.rows(hidden.rows - 1..<hidden.rows), engine)
-    logits.withValues { session.verify($0, stride: logits.columns, stops: stops) }
-    if let cache = session.draftCache, let prompt = request.draftEmbeddings, let drafter, gamma > 0 {
-      let span = DecoderSpan(cache: cache, positions: (0..<prompt.rows).map { Position($0) })
-      _ = drafter.hiddenStates(prompt, spans: [span], path: .bulk, engine)
-    }
-    return session
-  }
-
-  /// Drafts token by token, one row of every answer in each of the drafter's passes.
-  private func propose(_ sessions: [Session]) {
-    guard let drafter, gamma > 0 else { return }
-    for step in 0..<gamma {
-      let drafting = sessions.filter { $0.draftCache != nil && step < $0.room }
-      var tokens: [Int32] = []
-      var spans: [DecoderSpan] = []
-      var lastRows: [Int] = []
-      for session in drafting {
-        guard let cache = session.draftCache, let prompt = session.request.draftEmbeddings else { continue }
-        let known = session.answer.tokens + session.drafts
-        let unread = known.suffix(from: cache.length - prompt.rows)
-        tokens += unread
-        spans.append(DecoderSpan(cache: cache, positions: (0..<unread.count).map { Position(cache.length + $0) }))
-        lastRows.append(tokens.count - 1)
+  /// Drafts for all answers that share a proposer together; returns the steps taken.
+  private func propose(_ sessions: [Session], _ chosen: Int) -> Int {
+    var steps = 0
+    for session in sessions where session.drafts.isEmpty {
+      guard let drafting = session.request.drafting else { continue }
+      let group = sessions.filter {
+        $0.request.drafting?.proposer === drafting.proposer && $0.request.drafting?.gamma == drafting.gamma
       }
-      if tokens.isEmpty { return }
-      let hidden = drafter.hiddenStates(drafter.embed(tokens), spans: spans, path: .decode, engine)
-      let logits = drafter.logits(hidden.gathering(lastRows), engine)
-      logits.withValues { values in
-        for (row, session) in drafting.enumerated() {
-          session.drafts.append(session.choose(values + row * logits.columns, offset: step))
-        }
-      }
+      if session !== group.first { continue }
+      steps += drafting.proposer.propose(drafting.gamma ?? chosen, for: group, engine)
     }
+    return steps
   }
 
   /// Lets the target read the last token and the drafts of every answer in one pass.
@@ -102,17 +115,15 @@ package struct BatchDecoder: Sendable {
     let rows = sessions.map { $0.answer.tokens.suffix(1) + $0.drafts }
     let spans = sessions.map { session in
       let first = session.request.nextPosition + session.answer.tokens.count - 1
-      return DecoderSpan(
-        cache: session.cache, positions: (0...session.drafts.count).map { Position(first + $0) })
+      return DecoderSpan(cache: session.cache, positions: (0...session.drafts.count).map { Position(first + $0) })
     }
-    let hidden = target.hiddenStates(
-      target.embed(rows.flatMap { $0 }), spans: spans, path: .decode, engine)
+    let hidden = target.hiddenStates(target.embed(rows.flatMap { $0 }), spans: spans, path: .decode, engine)
     let logits = target.logits(hidden, engine)
     logits.withValues { values in
       var row = 0
       for (session, tokens) in zip(sessions, rows) {
         session.answer.rounds += 1
-        session.verify(values + row * logits.columns, stride: logits.columns, stops: stops)
+        session.verify(values + row * logits.columns, stride: logits.columns)
         row += tokens.count
       }
     }

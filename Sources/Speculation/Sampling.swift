@@ -24,9 +24,12 @@ package struct SamplingSettings: Sendable, Equatable {
   /// - Parameters:
   ///   - logits: one row; only the first `vocabulary` values are used.
   ///   - seen: the tokens of the prompt and of the answer so far, each once.
-  package func process(_ logits: UnsafePointer<Float>, seen: Set<Int32>) -> [Float] {
+  ///   - drafts: tokens behind them that are taken for granted in this row.
+  package func process(
+    _ logits: UnsafePointer<Float>, seen: Set<Int32>, drafts: ArraySlice<Int32> = []
+  ) -> [Float] {
     var row = Array(UnsafeBufferPointer(start: logits, count: vocabulary))
-    penalise(&row, seen)
+    penalise(&row, seen, drafts)
     guard temperature > 0 else { return row }
     for index in row.indices { row[index] /= temperature }
     if topK > 0, topK < row.count { keepTopK(&row) }
@@ -43,28 +46,53 @@ package struct SamplingSettings: Sendable, Equatable {
     for index in row.indices { row[index] -= total }
   }
 
-  private func penalise(_ row: inout [Float], _ seen: Set<Int32>) {
+  private func penalise(_ row: inout [Float], _ seen: Set<Int32>, _ drafts: ArraySlice<Int32>) {
     guard repetitionPenalty != 1 else { return }
-    for token in seen where row.indices.contains(Int(token)) {
-      let value = row[Int(token)]
-      row[Int(token)] = value < 0 ? value * repetitionPenalty : value / repetitionPenalty
+    for token in seen { penalise(&row, token) }
+    for (place, token) in zip(drafts.indices, drafts) where !seen.contains(token) && !drafts[..<place].contains(token) {
+      penalise(&row, token)
     }
+  }
+
+  private func penalise(_ row: inout [Float], _ token: Int32) {
+    guard row.indices.contains(Int(token)) else { return }
+    let value = row[Int(token)]
+    row[Int(token)] = value < 0 ? value * repetitionPenalty : value / repetitionPenalty
   }
 
   /// Keeps every token at least as probable as the k-th: ties at the border stay.
   private func keepTopK(_ row: inout [Float]) {
-    let border = row.sorted(by: >)[topK - 1]
-    for index in row.indices where row[index] < border { row[index] = -.infinity }
+    // The k largest so far, ascending; most of a vocabulary costs one comparison.
+    var largest = row.prefix(topK).sorted()
+    for value in row.dropFirst(topK) where value > largest[0] {
+      var place = 0
+      while place + 1 < topK, largest[place + 1] < value {
+        largest[place] = largest[place + 1]
+        place += 1
+      }
+      largest[place] = value
+    }
+    for index in row.indices where row[index] < largest[0] { row[index] = -.infinity }
   }
 
   /// Drops the least probable tokens while their mass stays within 1 − p; the most probable always stays.
   private func keepTopP(_ row: inout [Float]) {
-    let order = row.indices.sorted { row[$0] != row[$1] ? row[$0] < row[$1] : $0 < $1 }
     normalise(&row)
+    // Tokens below this cannot reach 1 − p together: they go first and need no sorting.
+    let negligible = Float(log(Double(1 - topP) / Double(row.count)) - 1)
     var mass: Float = 0
-    let probabilities = order.map { exp(row[$0]) }
-    for (place, index) in order.enumerated().dropLast() {
-      mass += probabilities[place]
+    var order: [Int] = []
+    for index in row.indices {
+      if row[index] >= negligible {
+        order.append(index)
+      } else {
+        mass += exp(row[index])
+        row[index] = -.infinity
+      }
+    }
+    order.sort { row[$0] != row[$1] ? row[$0] < row[$1] : $0 < $1 }
+    for index in order.dropLast() {
+      mass += exp(row[index])
       if mass > 1 - topP { break }
       row[index] = -.infinity
     }
@@ -74,6 +102,10 @@ package struct SamplingSettings: Sendable, Equatable {
 /// The random numbers of one answer: those of position t depend on (seed, key, sample, t) alone, so that drafter and
 /// target share them and no neighbour, thread or resume can change them.
 package struct NoiseStream: Sendable {
+  /// What a random number decides. Drafter and target share those of `token`.
+  package enum Purpose: UInt64, Sendable {
+    case token, draft, acceptance, residual
+  }
   private let root: UInt64
 
   package init(seed: UInt64, key: String, sample: Int = 0) {
@@ -81,13 +113,21 @@ package struct NoiseStream: Sendable {
     root = mp_mix(hashed, UInt64(bitPattern: Int64(sample)))
   }
 
+  private func stream(_ position: Int, _ purpose: Purpose) -> UInt64 {
+    let own = purpose == .token ? root : mp_mix(root, ~purpose.rawValue)
+    return mp_mix(own, UInt64(position))
+  }
+
   /// The token at position t: argmax of log-probability plus Gumbel noise, a draw from the distribution.
   ///
-  /// Two distributions that are drawn from with one stream agree as often as they can without knowing each other
-  /// (Gumbel coupling, arXiv 2408.07978). nil where no token is possible.
-  package func draw(_ logProbabilities: [Float], position: Int) -> Int32? {
-    let stream = mp_mix(root, UInt64(position))
-    let token = mp_gumbel_argmax(logProbabilities, logProbabilities.count, stream)
+  /// nil where no token is possible.
+  package func draw(_ logProbabilities: [Float], position: Int, purpose: Purpose = .token) -> Int32? {
+    let token = mp_gumbel_argmax(logProbabilities, logProbabilities.count, stream(position, purpose))
     return token < 0 ? nil : Int32(token)
+  }
+
+  /// A number from 0 up to, but not including, 1.
+  package func uniform(position: Int, purpose: Purpose) -> Double {
+    Double(mp_mix(stream(position, purpose), 0) >> 11) * 0x1p-53
   }
 }

@@ -2,7 +2,7 @@ import CKernels
 import Models
 import Tensors
 
-/// What is decoded: a prompt as the target sees it and, where there is a drafter, as the drafter sees it.
+/// What is decoded: a prompt as the target sees it and, where there is a drafter, how it drafts.
 package struct DecodeRequest: Sendable {
   /// Names the record: with seed and sample it fixes the noise.
   package var key: String
@@ -13,25 +13,41 @@ package struct DecodeRequest: Sendable {
   package var positions: [Position]
   /// Where generated text goes on.
   package var nextPosition: Int
-  /// The drafter's embeddings of its own prompt, nil for decoding without one.
-  package var draftEmbeddings: Tensor?
+  /// nil for plain decoding.
+  package var drafting: Drafting?
   package var maximumTokens: Int
 
   package init(
     key: String, prompt: [Int32], embeddings: Tensor, positions: [Position], nextPosition: Int,
-    draftEmbeddings: Tensor? = nil, maximumTokens: Int
+    drafting: Drafting? = nil, maximumTokens: Int
   ) {
     self.key = key
     self.prompt = prompt
     self.embeddings = embeddings
     self.positions = positions
     self.nextPosition = nextPosition
-    self.draftEmbeddings = draftEmbeddings
+    self.drafting = drafting
     self.maximumTokens = maximumTokens
   }
 }
 
-/// A finished answer and the raw counters of its making.
+/// How a target's tokens are chosen.
+package struct ChoiceRules: Sendable {
+  package var sampling: SamplingSettings
+  package var acceptance: Acceptance
+  package var seed: UInt64
+  /// Ids that end an answer.
+  package var stops: Set<Int32>
+
+  package init(sampling: SamplingSettings, acceptance: Acceptance = .gumbel, seed: UInt64, stops: Set<Int32>) {
+    self.sampling = sampling
+    self.acceptance = acceptance
+    self.seed = seed
+    self.stops = stops
+  }
+}
+
+/// An answer and the raw counters of its making.
 package struct Answer: Sendable, Equatable {
   /// Generated ids, the one that ended the answer included.
   package var tokens: [Int32] = []
@@ -41,72 +57,99 @@ package struct Answer: Sendable, Equatable {
   package var accepted = 0
 }
 
-/// One answer in the making: the target's cache, the drafter's, and the tokens so far.
+/// One answer in the making: the target's cache, the drafter's state, and the tokens so far.
 ///
-/// Both caches lag one token behind: the last token of `answer` has been chosen but not yet read by either model.
-final class Session {
-  let request: DecodeRequest
+/// Both lag one token behind: the last token of `answer` has been chosen but not yet read by either model.
+package final class Session {
+  package let request: DecodeRequest
   let cache: KVCache
-  let draftCache: KVCache?
-  var answer = Answer()
+  var proposalState: (any ProposalState)?
+  package internal(set) var answer = Answer()
   /// This round's proposals.
-  var drafts: [Int32] = []
-  var isFinished = false
+  package private(set) var drafts: [Int32] = []
+  package internal(set) var isFinished = false
   private var seen: Set<Int32>
+  /// The drafter's log-probabilities of each proposal's row; kept for the rejection rule alone.
+  private var draftRows: [[Float]] = []
   private let noise: NoiseStream
-  private let settings: SamplingSettings
+  private let rules: ChoiceRules
 
-  init(
-    _ request: DecodeRequest, target: Decoder, drafter: Decoder?, settings: SamplingSettings, seed: UInt64
-  ) {
+  init(_ request: DecodeRequest, target: Decoder, rules: ChoiceRules) {
     self.request = request
-    self.settings = settings
-    noise = NoiseStream(seed: seed, key: request.key)
+    self.rules = rules
+    noise = NoiseStream(seed: rules.seed, key: request.key)
     seen = Set(request.prompt)
     // A round's rejected rows stand in the cache until it is cut back.
     cache = target.configuration.makeCache(capacity: request.prompt.count + request.maximumTokens)
-    draftCache = request.draftEmbeddings.flatMap { prompt in
-      drafter?.configuration.makeCache(capacity: prompt.rows + request.maximumTokens)
-    }
   }
 
   /// How many tokens may still be proposed: the target adds one of its own.
-  var room: Int { max(0, request.maximumTokens - answer.tokens.count - 1) }
+  package var room: Int { max(0, request.maximumTokens - answer.tokens.count - 1) }
 
-  /// The token at the place `offset` behind the answer, given the drafts before it.
-  ///
-  /// The choice depends on the logits, the tokens before it and the noise of its own position alone: drafter and
-  /// target use the same rule, so that equal distributions choose equal tokens.
-  func choose(_ logits: UnsafePointer<Float>, offset: Int) -> Int32 {
-    let row = settings.process(logits, seen: seen.union(drafts.prefix(offset)))
-    if settings.temperature > 0, let token = noise.draw(row, position: answer.tokens.count + offset) { return token }
+  /// The place in the answer of the token that follows the first `offset` drafts.
+  private func place(_ offset: Int) -> Int { answer.tokens.count + offset }
+
+  private func row(_ logits: UnsafePointer<Float>, _ offset: Int) -> [Float] {
+    rules.sampling.process(logits, seen: seen, drafts: drafts.prefix(offset))
+  }
+
+  /// The choice of a row: its largest value, or a draw with this position's noise.
+  private func choice(_ row: [Float], _ offset: Int, _ purpose: NoiseStream.Purpose = .token) -> Int32 {
+    if rules.sampling.temperature > 0, let token = noise.draw(row, position: place(offset), purpose: purpose) {
+      return token
+    }
     return Int32(max(0, mp_argmax(row, row.count)))
   }
 
-  /// Takes the target's own choices: one a row, each row's draft having been right up to it.
+  /// Adds the drafter's choice for the next place to the proposals.
   ///
-  /// - Parameter logits: row r follows the answer and the first r drafts; `stride` values a row.
-  func verify(_ logits: UnsafePointer<Float>, stride: Int, stops: Set<Int32>) {
-    var chosen: [Int32] = []
-    for row in 0...drafts.count {
-      let token = choose(logits + row * stride, offset: row)
-      chosen.append(token)
-      guard row < drafts.count, token == drafts[row] else { break }
-      answer.accepted += 1
-      if stops.contains(token) { break }
-    }
-    answer.drafted += drafts.count
-    drafts = []
-    append(chosen, stops: stops)
-    cache.truncate(to: request.prompt.count + answer.tokens.count - 1)
-    if let draftCache, let prompt = request.draftEmbeddings {
-      draftCache.truncate(to: prompt.rows + answer.tokens.count - 1)
+  /// It is made by the target's own rule and, under Gumbel coupling, with the target's own noise, so that equal
+  /// distributions choose equal tokens.
+  ///
+  /// - Parameter logits: the drafter's row behind the answer and the proposals so far.
+  package func draft(_ logits: UnsafePointer<Float>) {
+    let row = row(logits, drafts.count)
+    if rejects {
+      draftRows.append(row)
+      drafts.append(choice(row, drafts.count, .draft))
+    } else {
+      drafts.append(choice(row, drafts.count))
     }
   }
 
-  private func append(_ tokens: [Int32], stops: Set<Int32>) {
+  private var rejects: Bool { rules.acceptance == .rejection && rules.sampling.temperature > 0 }
+
+  /// Takes the target's own choices: one a row, each row's draft having stood up to it.
+  ///
+  /// - Parameter logits: row r follows the answer and the first r drafts; `stride` values a row.
+  func verify(_ logits: UnsafePointer<Float>, stride: Int) {
+    var chosen: [Int32] = []
+    for offset in 0...drafts.count {
+      let row = row(logits + offset * stride, offset)
+      let draft = offset < drafts.count ? drafts[offset] : nil
+      let token = decide(row, offset, draft)
+      chosen.append(token)
+      guard token == draft else { break }
+      answer.accepted += 1
+      if rules.stops.contains(token) { break }
+    }
+    answer.drafted += drafts.count
+    drafts = []
+    draftRows = []
+    append(chosen)
+    cache.truncate(to: request.prompt.count + answer.tokens.count - 1)
+    proposalState?.rollBack(to: answer.tokens.count - 1)
+  }
+
+  private func decide(_ row: [Float], _ offset: Int, _ draft: Int32?) -> Int32 {
+    guard rejects, let draft else { return choice(row, offset) }
+    return Acceptance.reject(
+      draft, target: row, draft: draftRows[offset], noise: noise, position: place(offset)) ?? draft
+  }
+
+  private func append(_ tokens: [Int32]) {
     answer.tokens += tokens
     seen.formUnion(tokens)
-    isFinished = answer.tokens.count >= request.maximumTokens || tokens.contains(where: stops.contains)
+    isFinished = answer.tokens.count >= request.maximumTokens || tokens.contains(where: rules.stops.contains)
   }
 }

@@ -1,3 +1,5 @@
+import JSON
+
 /// One safetensors file, mapped: its tensors by name.
 ///
 /// The header is checked whole before any tensor is handed out: lengths, offsets, overlaps, shapes, duplicate names.

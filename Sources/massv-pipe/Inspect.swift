@@ -5,47 +5,36 @@ import Tensors
 
 /// `massv-pipe inspect MODEL_DIR`: loads a model as a run would and says what it is.
 struct Inspect: ParsableCommand {
-  static let configuration = CommandConfiguration(abstract: "Family, sizes, formats and defaults of a model folder.")
+  static let configuration = CommandConfiguration(
+    abstract: "Family, sizes, formats, defaults and memory of a model folder.")
 
   @Argument(help: "A model folder as Hugging Face lays it out.") var model: String
 
   func run() throws {
     do {
-      for (name, value) in try facts() {
-        print(name.padding(toLength: 20, withPad: " ", startingAt: 0) + value)
-      }
-    } catch let error as any CustomStringConvertible & Error {
-      FileHandle.standardError.write(Data("massv-pipe: \(error)\n".utf8))
+      let rows = try facts()
+      try say(rows.map { $0.0.padding(toLength: 20, withPad: " ", startingAt: 0) + $0.1 + "\n" }.joined())
+    } catch let exit as ExitCode {
+      throw exit
+    } catch {
+      complain("\(error)")
       throw ExitCode(66)
     }
   }
 
   private func facts() throws -> [(String, String)] {
-    let config = try ConfigReader(path: model + "/config.json")
-    let defaults = try GenerationDefaults(folder: model, config: config)
-    let type = try config.text("model_type") ?? ""
-    var facts = [("family", type)]
-    switch type {
-    case "qwen2_5_vl":
-      let target = try Qwen25VL(folder: model, config: config, format: nil)
-      facts += language(target.language.configuration)
-      let vision = target.configuration.vision
-      facts.append(("vision tower", "\(vision.depth) blocks of \(vision.hidden), patches of \(vision.patchSize)"))
-    case "qwen2":
-      facts += language(try Qwen2.load(folder: model, config: config, format: nil).configuration)
-    default:
-      throw ModelError(
-        "\(model)/config.json: \"model_type\": expected qwen2_5_vl or qwen2, found \"\(type)\"")
-    }
+    let folder = try ModelFolder(path: model)
+    let target = try TargetModel(folder)
     let store = try WeightStore(folder: model)
     let formats = store.formats.map { "\($0.key.rawValue) \($0.value)" }.sorted().joined(separator: ", ")
-    facts.append(("weights", "\(store.byteCount) bytes; parameters by format: \(formats)"))
-    facts.append(("end of sequence", defaults.endOfSequence.sorted().map(String.init).joined(separator: " ")))
-    facts.append(
-      (
-        "generation",
-        "temperature \(defaults.temperature), top-k \(defaults.topK), top-p \(defaults.topP), repetition penalty \(defaults.repetitionPenalty)"
-      ))
+    var facts = [("family", target.family.modelType)]
+    facts += language(target.language.configuration)
+    if let vision = target.vision { facts += sight(vision) }
+    facts.append(("tokenizer", "\(target.tokenizer.count) tokens"))
+    facts.append(("weights", "\(megabytes(store.byteCount)); parameters by format: \(formats)"))
+    facts += defaults(target)
+    facts += try drafter(folder)
+    facts.append(("memory", memory(target, store)))
     return facts
   }
 
@@ -53,8 +42,52 @@ struct Inspect: ParsableCommand {
     [
       ("language model", "\(sizes.layers) layers of \(sizes.hidden), feed-forward \(sizes.intermediate)"),
       ("heads", "\(sizes.heads) of \(sizes.headWidth), \(sizes.keyValueHeads) for keys and values"),
-      ("vocabulary", "\(sizes.vocabulary) rows"),
+      ("vocabulary", "\(sizes.vocabulary) rows\(sizes.tiedHead ? ", head tied" : "")"),
+      ("positions", "\(sizes.maximumPositions)"),
       ("cache", "\(sizes.cacheBytesPerToken) bytes a token"),
     ]
   }
+
+  private func sight(_ vision: any VisionModel) -> [(String, String)] {
+    let sizes = vision.patches
+    let plan = vision.imagePlan
+    let unit = plan.factor * plan.factor
+    return [
+      ("vision tower", "\(sizes.depth) blocks of \(sizes.hidden), patches of \(sizes.patchSize)"),
+      (
+        "pictures",
+        "\(plan.minimumPixels) to \(plan.maximumPixels) pixels, \(plan.minimumPixels / unit) to \(plan.maximumPixels / unit) visual tokens"
+      ),
+    ]
+  }
+
+  private func defaults(_ target: TargetModel) -> [(String, String)] {
+    let defaults = target.defaults
+    let ends = defaults.endOfSequence.sorted().map { "\($0) \(target.tokenizer.shown($0))" }
+    return [
+      ("end of sequence", ends.joined(separator: ", ")),
+      (
+        "generation",
+        "temperature \(defaults.temperature), top-k \(defaults.topK), top-p \(defaults.topP), repetition penalty \(defaults.repetitionPenalty)"
+      ),
+    ]
+  }
+
+  /// What `massv.json` says, where the folder is a multimodal drafter.
+  private func drafter(_ folder: ModelFolder) throws -> [(String, String)] {
+    guard let massv = try ConfigReader.optional(path: model + "/massv.json") else { return [] }
+    let family = try massv.text("family") ?? "?"
+    let trained = try massv.text("trained_for").map { ", trained for \($0)" } ?? ""
+    return [("MASSV drafter", "for targets of \(family) with features of \(try massv.count("vision_width"))\(trained)")]
+  }
+
+  /// Weights, caches of four records of 1,024 prompt tokens and 128 more, and what a pass of the prompt needs.
+  private func memory(_ target: TargetModel, _ store: WeightStore) -> String {
+    let sizes = target.language.configuration
+    let caches = 4 * (1024 + 128) * sizes.cacheBytesPerToken
+    let pass = 1024 * (4 * sizes.hidden + 3 * sizes.intermediate) * 4 + sizes.vocabulary * 6 * 4
+    return "about \(megabytes(store.byteCount + caches + pass)) for 4 records in flight of 1,024 prompt tokens"
+  }
+
+  private func megabytes(_ bytes: Int) -> String { String(format: "%.1f MB", Double(bytes) / 1e6) }
 }

@@ -48,7 +48,7 @@ struct PublishedConfigurationTests {
     let folder = published + "/PROMPTS.md"
     let page = try String(contentsOfFile: folder, encoding: .utf8)
     for withImage in [true, false] {
-      let rendered = Qwen25VL.render("Describe this image.", withImage: withImage)
+      let rendered = Qwen25VL.render(ChatTurn(text: "Describe this image.", hasImage: withImage))
       #expect(page.contains("'" + rendered.replacingOccurrences(of: "\n", with: "\\n") + "'"))
     }
   }

@@ -58,6 +58,11 @@ void mp_add(float *y, const float *x, long count);
 void mp_attend(const float *q, const float *keys, long key_stride, const float *values, long value_stride, long count,
                long dim, float scale, float *scores, float *out);
 
+/// Resampling filters, by Pillow's numbers.
+enum { MP_LANCZOS = 1, MP_BILINEAR = 2, MP_BICUBIC = 3 };
+/// Resizes RGB rows as Pillow does, to the bit. Sides are 1 or more. Returns 0, or -1 without memory.
+int mp_resize_rgb(const uint8_t *in, long width, long height, uint8_t *out, long out_width, long out_height, int kind);
+
 /// The index of the largest value, the lowest index among equals; NaN never wins. -1 for an empty row or all NaN.
 long mp_argmax(const float *x, long count);
 /// log(sum(exp(x))) in a fixed order; values of -infinity add nothing.

@@ -2,6 +2,17 @@ import Tensors
 
 /// Qwen2 and Qwen2.5: a plain language model. A text-only drafter, or the language half of a MASSV drafter.
 package enum Qwen2 {
+  /// The family as the list of families has it.
+  package static let family = ModelFamily(
+    modelType: "qwen2",
+    load: { folder in
+      let language = try load(folder: folder.path, config: folder.config, format: folder.format)
+      return ModelParts(language: language, vision: nil)
+    },
+    render: {
+      render($0.text, system: $0.system ?? "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.")
+    })
+
   // MARK: Configuration
 
   /// Reads the language model's sizes from `config.json`, flat or nested, in either of transformers' layouts.
@@ -52,6 +63,13 @@ package enum Qwen2 {
       throw settings.invalid("mrope_section", expected: "sizes that sum to half the head width, \(headWidth / 2)")
     }
     return (base, sections)
+  }
+
+  // MARK: Prompt
+
+  /// The rendered chat of one user turn, as the family's published template writes it.
+  package static func render(_ text: String, system: String) -> String {
+    "<|im_start|>system\n\(system)<|im_end|>\n<|im_start|>user\n\(text)<|im_end|>\n<|im_start|>assistant\n"
   }
 
   // MARK: Weight names

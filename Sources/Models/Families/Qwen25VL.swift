@@ -1,7 +1,16 @@
 import Tensors
 
 /// Qwen2.5-VL: a windowed vision tower, a patch merger and a Qwen2 decoder with M-RoPE.
-package struct Qwen25VL: Sendable {
+package struct Qwen25VL: VisionModel {
+  /// The family as the list of families has it.
+  package static let family = ModelFamily(
+    modelType: "qwen2_5_vl",
+    load: { folder in
+      let model = try Qwen25VL(folder: folder.path, config: folder.config, format: folder.format)
+      return ModelParts(language: model.language, vision: model)
+    },
+    render: { render($0) })
+
   // MARK: Configuration
 
   /// Everything that `config.json` and the processor's file say.
@@ -60,6 +69,14 @@ package struct Qwen25VL: Sendable {
 
   package let configuration: Configuration
   package let tower: PatchTower
+  package var imagePlan: ImagePlan { configuration.imagePlan }
+  package var patches: PatchTowerConfiguration { configuration.vision }
+
+  /// merge² patches become one visual token.
+  package func visualTokens(_ grid: PatchGrid) -> Int {
+    grid.patches / (configuration.vision.mergeSize * configuration.vision.mergeSize)
+  }
+
   package let language: Decoder
   private let mergerNorm: RMSNorm
   private let mergerIn: Linear
@@ -86,11 +103,16 @@ package struct Qwen25VL: Sendable {
 
   // MARK: Prompt
 
+  package let imagePlaceholder = "<|image_pad|>"
+  package var imageToken: Int32 { configuration.imageToken }
+  package var imageMarkers: Set<Int32> {
+    [configuration.imageToken, configuration.visionStart, configuration.visionEnd]
+  }
+
   /// The rendered chat of one user turn, as the family's published template writes it.
-  package static func render(_ text: String, withImage: Bool) -> String {
-    let picture = withImage ? "<|vision_start|><|image_pad|><|vision_end|>" : ""
-    return "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n\(picture)\(text)"
-      + "<|im_end|>\n<|im_start|>assistant\n"
+  package static func render(_ turn: ChatTurn) -> String {
+    let picture = turn.hasImage ? "<|vision_start|><|image_pad|><|vision_end|>" : ""
+    return Qwen2.render(picture + turn.text, system: turn.system ?? "You are a helpful assistant.")
   }
 
   /// Positions of a prompt with at most one picture, and the position at which generated text goes on.

@@ -112,6 +112,21 @@ package struct Decoder: Sendable {
     return result
   }
 
+  /// Embeddings of tokens with visual tokens in the places of their placeholder, in order: [tokens, hidden].
+  package func embed(_ tokens: [Int32], visual: Tensor, placeholder: Int32) -> Tensor {
+    let result = embed(tokens)
+    var next = 0
+    result.withMutable { out in
+      visual.withValues { rows in
+        for (row, token) in tokens.enumerated() where token == placeholder && next < visual.rows {
+          (out + row * configuration.hidden).update(from: rows + next * visual.columns, count: visual.columns)
+          next += 1
+        }
+      }
+    }
+    return result
+  }
+
   /// Runs rows of one or several sequences through all layers and extends their caches.
   ///
   /// - Parameter x: embeddings [rows, hidden], the spans' rows one behind the other.

@@ -1,66 +1,5 @@
-/// A JSON text that could not be read: where, what was expected, what was found.
-package struct JSONError: Error, CustomStringConvertible {
-  /// The byte at which reading stopped.
-  package let offset: Int
-  package let message: String
-
-  package var description: String { "byte \(offset): \(message)" }
-}
-
-/// A JSON value read strictly: duplicate keys, trailing text and nesting beyond 64 levels are errors.
-///
-/// Objects keep the order of the file. Not for large texts such as tokenizers: every value is boxed.
-package indirect enum JSONValue: Sendable {
-  case null
-  case bool(Bool)
-  /// A number and, where it is whole and fits, its exact integer.
-  case number(Double, exact: Int?)
-  case string(String)
-  case array([JSONValue])
-  case object([(key: String, value: JSONValue)])
-
-  /// Reads a whole text.
-  package init(parsing bytes: UnsafeRawBufferPointer) throws(JSONError) {
-    var parser = JSONParser(bytes: bytes)
-    self = try parser.parseDocument()
-  }
-
-  /// Reads a whole text.
-  package init(parsing bytes: [UInt8]) throws(JSONError) {
-    var result: Result<JSONValue, JSONError> = .success(.null)
-    bytes.withUnsafeBytes { buffer in
-      do throws(JSONError) { result = .success(try JSONValue(parsing: buffer)) } catch { result = .failure(error) }
-    }
-    self = try result.get()
-  }
-
-  /// The member of an object, nil where this is none or has no such key.
-  package subscript(_ key: String) -> JSONValue? {
-    guard case .object(let members) = self else { return nil }
-    return members.first { $0.key == key }?.value
-  }
-
-  package var string: String? { if case .string(let value) = self { value } else { nil } }
-  package var int: Int? { if case .number(_, let exact) = self { exact } else { nil } }
-  package var double: Double? { if case .number(let value, _) = self { value } else { nil } }
-  package var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
-  package var array: [JSONValue]? { if case .array(let value) = self { value } else { nil } }
-  package var isNull: Bool { if case .null = self { true } else { false } }
-
-  /// What kind of value this is, for messages.
-  package var kind: String {
-    switch self {
-    case .null: "null"
-    case .bool(let value): "\(value)"
-    case .number(let value, let exact): exact.map { "\($0)" } ?? "\(value)"
-    case .string(let value): "\"\(value.prefix(60))\""
-    case .array(let values): "a list of \(values.count)"
-    case .object(let members): "an object of \(members.count)"
-    }
-  }
-}
-
-private struct JSONParser {
+/// Reads one JSON text, byte by byte.
+struct JSONParser {
   let bytes: UnsafeRawBufferPointer
   var at = 0
 
@@ -80,7 +19,7 @@ private struct JSONParser {
   }
 
   mutating func skipSpace() {
-    while at < bytes.count, [0x20, 0x09, 0x0A, 0x0D].contains(bytes[at]) { at += 1 }
+    while at < bytes.count, bytes[at] == 0x20 || bytes[at] == 0x0A || bytes[at] == 0x0D || bytes[at] == 0x09 { at += 1 }
   }
 
   mutating func take(_ byte: UInt8) -> Bool {
@@ -117,6 +56,7 @@ private struct JSONParser {
   mutating func parseObject(depth: Int) throws(JSONError) -> JSONValue {
     at += 1
     var members: [(key: String, value: JSONValue)] = []
+    // By bytes: Swift takes canonically equal strings for one key.
     var seen: Set<[UInt8]> = []
     if take(UInt8(ascii: "}")) { return .object(members) }
     repeat {
@@ -142,26 +82,60 @@ private struct JSONParser {
 
   mutating func parseNumber() throws(JSONError) -> JSONValue {
     let start = at
-    let allowed = Set("+-0123456789.eE".utf8)
-    while at < bytes.count, allowed.contains(bytes[at]) { at += 1 }
+    while at < bytes.count, Self.continuesNumber(bytes[at]) { at += 1 }
     let text = String(decoding: bytes[start..<at], as: UTF8.self)
-    guard let value = Double(text), value.isFinite else {
+    guard let value = Double(text), value.isFinite, Self.isPlainNumber(text) else {
       at = start
       throw failure("expected a finite number, found \"\(text.prefix(40))\"")
     }
-    return .number(value, exact: Int(text) ?? Int(exactly: value))
+    return .number(text)
+  }
+
+  private static func continuesNumber(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "."),
+      UInt8(ascii: "e"), UInt8(ascii: "E"):
+      true
+    default: false
+    }
+  }
+
+  /// What JSON allows and Swift's reader of numbers does not tell apart: no leading zeros, digits around the point.
+  private static func isPlainNumber(_ text: String) -> Bool {
+    let digits = Array(text.utf8.drop { $0 == UInt8(ascii: "-") })
+    guard let first = digits.first, let last = digits.last, (48...57).contains(first), (48...57).contains(last) else {
+      return false
+    }
+    guard let point = digits.firstIndex(of: UInt8(ascii: ".")) else {
+      return first != 48 || digits.count == 1 || digits[1] | 0x20 == UInt8(ascii: "e")
+    }
+    return (48...57).contains(digits[point + 1]) && (first != 48 || point == 1)
   }
 
   mutating func parseString() throws(JSONError) -> String {
     at += 1
-    var text: [UInt8] = []
+    let start = at
+    while at < bytes.count, bytes[at] != UInt8(ascii: "\""), bytes[at] != UInt8(ascii: "\\"), bytes[at] >= 0x20 { at += 1 }
+    if at < bytes.count, bytes[at] == UInt8(ascii: "\"") {
+      at += 1
+      return try checked(bytes[start..<at - 1])
+    }
+    return try parseEscapedString(from: start)
+  }
+
+  private func checked(_ text: some Sequence<UInt8>) throws(JSONError) -> String {
+    guard let string = String(validating: text, as: UTF8.self) else { throw failure("a string that is not UTF-8") }
+    return string
+  }
+
+  /// The rest of a string whose first part, from `start` on, needed no unescaping.
+  private mutating func parseEscapedString(from start: Int) throws(JSONError) -> String {
+    var text = Array(bytes[start..<at])
     while at < bytes.count {
       let byte = bytes[at]
       at += 1
       switch byte {
-      case UInt8(ascii: "\""):
-        guard let string = String(validating: text, as: UTF8.self) else { throw failure("a string that is not UTF-8") }
-        return string
+      case UInt8(ascii: "\""): return try checked(text)
       case UInt8(ascii: "\\"): try parseEscape(into: &text)
       case 0..<0x20: throw failure("a control character in a string")
       default: text.append(byte)

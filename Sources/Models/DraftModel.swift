@@ -1,0 +1,48 @@
+import Tensors
+
+/// A drafter: a small language model that shares the target's vocabulary and, in a MASSV drafter, its picture.
+package struct DraftModel: Sendable {
+  package let folder: String
+  package let language: Decoder
+  /// Brings the target's features to the drafter's width; nil for drafting from text alone.
+  package let projector: Projector?
+
+  /// Loads a drafter's folder and checks that it fits its target.
+  ///
+  /// - Throws: where vocabularies differ, naming the first token that does, or the projector reads other features.
+  package init(_ folder: ModelFolder, for target: TargetModel) throws {
+    self.folder = folder.path
+    let tokenizer = try Tokenizer(folder: folder.path)
+    if let id = tokenizer.firstDifference(from: target.tokenizer) {
+      throw ModelError(
+        "\(folder.path): drafter and target must share a vocabulary: token \(id) is \(tokenizer.shown(id)) here and "
+          + "\(target.tokenizer.shown(id)) in \(target.folder)")
+    }
+    let parts = try folder.family.load(folder)
+    guard parts.vision == nil else {
+      throw folder.config.invalid("model_type", expected: "a plain language model to draft with")
+    }
+    language = parts.language
+    guard tokenizer.count <= language.configuration.vocabulary else {
+      throw ModelError(
+        "\(folder.path): the tokenizer has \(tokenizer.count) tokens, the embedding only "
+          + "\(language.configuration.vocabulary) rows")
+    }
+    projector = try Self.projector(folder, hidden: parts.language.configuration.hidden, target)
+  }
+
+  private static func projector(_ folder: ModelFolder, hidden: Int, _ target: TargetModel) throws -> Projector? {
+    guard let massv = try ConfigReader.optional(path: folder.path + "/massv.json") else { return nil }
+    guard let vision = target.vision else {
+      throw ModelError("\(massv.place): a multimodal drafter needs a target that sees, \(target.folder) does not")
+    }
+    if let family = try massv.text("family"), family != target.family.modelType {
+      throw massv.invalid("family", expected: "the target's, \"\(target.family.modelType)\"")
+    }
+    let projector = try Projector(folder: folder.path, massv: massv, outputs: hidden)
+    guard projector.inputs == vision.patches.featureWidth else {
+      throw massv.invalid("vision_width", expected: "the width of the target's features, \(vision.patches.featureWidth)")
+    }
+    return projector
+  }
+}

@@ -1,0 +1,113 @@
+import Tensors
+
+/// A user's turn as a chat template sees it.
+package struct ChatTurn: Sendable {
+  package var text: String
+  /// Replaces the template's own system line; nil keeps it.
+  package var system: String?
+  package var hasImage: Bool
+
+  package init(text: String, system: String? = nil, hasImage: Bool) {
+    self.text = text
+    self.system = system
+    self.hasImage = hasImage
+  }
+}
+
+/// The half of a target that sees: from patches to the language model's embeddings.
+package protocol VisionModel: Sendable {
+  /// How large pictures may be and how pixels become numbers.
+  var imagePlan: ImagePlan { get }
+  var patches: PatchTowerConfiguration { get }
+  /// The placeholder in a prompt that stands for one visual token.
+  var imageToken: Int32 { get }
+  /// The placeholder's text, as templates write it.
+  var imagePlaceholder: String { get }
+  /// Every token that has to do with pictures: what a text-only drafter does not see.
+  var imageMarkers: Set<Int32> { get }
+  /// How many visual tokens a picture becomes.
+  func visualTokens(_ grid: PatchGrid) -> Int
+  /// The frozen encoder: patches [patches, patchWidth] → features [visual tokens, featureWidth].
+  func features(_ patches: Tensor, grid: PatchGrid, _ engine: Engine) -> Tensor
+  /// The target's own projector: features → [visual tokens, language width].
+  func project(_ features: Tensor, _ engine: Engine) -> Tensor
+  /// Positions of a prompt with at most one picture, and where generated text goes on.
+  func positions(_ tokens: [Int32], grid: PatchGrid?) -> (positions: [Position], next: Int)
+}
+
+/// What a family makes of a model folder.
+package struct ModelParts: Sendable {
+  package let language: Decoder
+  /// nil for a plain language model.
+  package let vision: (any VisionModel)?
+
+  package init(language: Decoder, vision: (any VisionModel)?) {
+    self.language = language
+    self.vision = vision
+  }
+}
+
+/// One architecture: the `model_type` that names it, how it is loaded and how it is spoken to.
+///
+/// To add one: a file under `Families/` with the sections of the others in their order, and a line in `all`.
+package struct ModelFamily: Sendable {
+  /// `model_type` of `config.json`.
+  package let modelType: String
+  package let load: @Sendable (ModelFolder) throws -> ModelParts
+  /// The prompt that the family's published template makes of a turn.
+  package let render: @Sendable (ChatTurn) -> String
+
+  /// Every family.
+  package static let all: [ModelFamily] = [Qwen25VL.family, Qwen2.family]
+
+  /// The family of this name.
+  package static func named(_ modelType: String, in config: ConfigReader) throws(ModelError) -> ModelFamily {
+    if let family = all.first(where: { $0.modelType == modelType }) { return family }
+    throw config.invalid("model_type", expected: all.map(\.modelType).joined(separator: " or "))
+  }
+}
+
+/// A model folder's path and configuration, and the format to compute in.
+package struct ModelFolder: Sendable {
+  package let path: String
+  package let config: ConfigReader
+  /// nil for as stored.
+  package let format: ElementType?
+
+  /// Reads the folder's `config.json`.
+  package init(path: String, format: ElementType? = nil) throws(ModelError) {
+    self.path = path
+    self.format = format
+    config = try ConfigReader(path: path + "/config.json")
+  }
+
+  package var family: ModelFamily {
+    get throws(ModelError) { try .named(config.text("model_type") ?? "", in: config) }
+  }
+}
+
+/// A target with everything that its folder says about using it.
+package struct TargetModel: Sendable {
+  package let folder: String
+  package let family: ModelFamily
+  package let language: Decoder
+  package let vision: (any VisionModel)?
+  package let tokenizer: Tokenizer
+  package let defaults: GenerationDefaults
+
+  /// Loads a folder: configuration, weights, tokenizer, generation defaults.
+  package init(_ folder: ModelFolder) throws {
+    self.folder = folder.path
+    family = try folder.family
+    defaults = try GenerationDefaults(folder: folder.path, config: folder.config)
+    tokenizer = try Tokenizer(folder: folder.path)
+    let parts = try family.load(folder)
+    language = parts.language
+    vision = parts.vision
+    let rows = language.configuration.vocabulary
+    guard tokenizer.count <= rows else {
+      throw ModelError(
+        "\(folder.path): the tokenizer has \(tokenizer.count) tokens, the embedding only \(rows) rows")
+    }
+  }
+}

@@ -1,0 +1,160 @@
+import PipeLanguage
+
+extension ParameterType {
+  /// What the type takes, as messages and `stages` say it.
+  package var expectation: String {
+    switch self {
+    case .text: "text"
+    case .optionalText: "text, or none"
+    case .path(let optional): optional ? "a path, or none" : "a path"
+    case .integer(let range): "a whole number \(Self.bounds(range))"
+    case .integerOrAuto(let range): "a whole number \(Self.bounds(range)), or auto"
+    case .number(let range): "a number \(Self.bounds(range))"
+    case .numberOrAuto(let range): "a number \(Self.bounds(range)), or auto"
+    case .bytes: "a count of bytes such as 64M"
+    case .flag: "true or false"
+    case .choice(let words): words.joined(separator: "|")
+    case .words(let words, let prefixes):
+      "a list of " + (words + prefixes.map { $0 + "NAME" }).joined(separator: " ")
+    case .reference(let kind): "a let of kind \(kind)"
+    }
+  }
+
+  private static func bounds(_ range: ClosedRange<Int>) -> String {
+    range.upperBound >= 1 << 40 ? "from \(range.lowerBound)" : "from \(range.lowerBound) to \(range.upperBound)"
+  }
+
+  private static func bounds(_ range: ClosedRange<Double>) -> String {
+    range.upperBound.isFinite ? "from \(shortNumber(range.lowerBound)) to \(shortNumber(range.upperBound))"
+      : "from \(shortNumber(range.lowerBound))"
+  }
+
+  private static func shortNumber(_ value: Double) -> String {
+    Int(exactly: value).map(String.init) ?? "\(value)"
+  }
+
+  /// Reads a value as this type.
+  package func read(_ value: Value, of name: String) throws(Diagnostic) -> ArgumentValue {
+    if let result = try interpreted(value) { return result }
+    var hint: String?
+    if case .choice(let words) = self, let text = value.plainText { hint = suggestion(for: text, among: words) }
+    throw Diagnostic("\"\(name)\": expected \(expectation), found \(value.shown)", at: value.origin, hint: hint)
+  }
+
+  private func interpreted(_ value: Value) throws(Diagnostic) -> ArgumentValue? {
+    let text = value.plainText
+    switch self {
+    case .text: return value.text.map { .text($0) }
+    case .optionalText, .path(optional: true):
+      if value.isWord("none") { return ArgumentValue.none }
+      return value.text.map { .text($0) }
+    case .path(optional: false): return value.text.flatMap { $0.isEmpty ? nil : .text($0) }
+    case .integer(let range): return value.integer.flatMap { range.contains($0) ? .integer($0) : nil }
+    case .integerOrAuto(let range):
+      if value.isWord("auto") { return .auto }
+      return value.integer.flatMap { range.contains($0) ? .integer($0) : nil }
+    case .number(let range): return value.number.flatMap { range.contains($0) ? .number($0) : nil }
+    case .numberOrAuto(let range):
+      if value.isWord("auto") { return .auto }
+      return value.number.flatMap { range.contains($0) ? .number($0) : nil }
+    case .bytes: return value.bytes.map { .integer($0) }
+    case .flag: return text == "true" ? .flag(true) : text == "false" ? .flag(false) : nil
+    case .choice(let words): return text.flatMap { words.contains($0) ? .text($0) : nil }
+    case .words(let known, let prefixes): return .words(try Self.words(value, known, prefixes, expectation))
+    case .reference: return value.isName ? text.map { .reference($0) } : nil
+    }
+  }
+
+  private static func words(
+    _ value: Value, _ known: [String], _ prefixes: [String], _ expectation: String
+  ) throws(Diagnostic) -> [ArgumentWord] {
+    var words: [ArgumentWord] = []
+    for item in value.items {
+      guard let text = item.plainText else {
+        throw Diagnostic("expected \(expectation), found \(item.shown)", at: item.origin)
+      }
+      guard known.contains(text) || prefixes.contains(where: { text.hasPrefix($0) && text != $0 }) else {
+        throw Diagnostic(
+          "unknown field \"\(text)\"", at: item.origin, hint: suggestion(for: text, among: known))
+      }
+      if words.contains(where: { $0.text == text }) {
+        throw Diagnostic("field \"\(text)\" is named twice", at: item.origin)
+      }
+      words.append(ArgumentWord(text: text, origin: item.origin))
+    }
+    return words
+  }
+}
+
+extension Value {
+  /// The text of a string, name or number.
+  fileprivate var plainText: String? {
+    switch kind {
+    case .string(let text), .name(let text), .number(let text), .raw(let text): text
+    case .parameter, .list: nil
+    }
+  }
+
+  /// The text of a string; a bare number or name is taken as it stands.
+  fileprivate var text: String? { plainText }
+
+  fileprivate var isName: Bool {
+    switch kind {
+    case .name, .raw: true
+    default: false
+    }
+  }
+
+  fileprivate func isWord(_ word: String) -> Bool { isName && plainText == word || plainText == word }
+
+  private var numberText: String? {
+    switch kind {
+    case .number(let text), .raw(let text): text
+    default: nil
+    }
+  }
+
+  fileprivate var number: Double? {
+    guard let text = numberText, let value = Double(text), value.isFinite else { return nil }
+    return value
+  }
+
+  fileprivate var integer: Int? {
+    guard let text = numberText else { return nil }
+    return Int(text) ?? number.flatMap { Int(exactly: $0) }
+  }
+
+  /// A whole number, perhaps with K, M, G or T for powers of 1024.
+  fileprivate var bytes: Int? { numberText.flatMap(byteCount) }
+
+  /// The members of a list; on the command line `[a, b]` and `a,b` both stand for one.
+  fileprivate var items: [Value] {
+    switch kind {
+    case .list(let values): return values
+    case .raw(let text):
+      let inner = text.hasPrefix("[") && text.hasSuffix("]") ? String(text.dropFirst().dropLast()) : text
+      return inner.split(separator: ",", omittingEmptySubsequences: false).map { part in
+        Value(.raw(String(part.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())), origin)
+      }
+    default: return [self]
+    }
+  }
+
+  fileprivate var shown: String {
+    switch kind {
+    case .string(let text), .raw(let text): "\"\(text.prefix(80))\""
+    case .name(let text), .number(let text): text
+    case .parameter(let name): "$\(name)"
+    case .list(let values): "a list of \(values.count)"
+    }
+  }
+}
+
+/// Reads `4096`, `64K`, `512M`, `2G`, `1T`; nil for anything else.
+package func byteCount(_ text: String) -> Int? {
+  let powers: [Character: Int] = ["K": 10, "k": 10, "M": 20, "m": 20, "G": 30, "g": 30, "T": 40]
+  let shift = text.last.flatMap { powers[$0] } ?? 0
+  guard let value = Double(shift > 0 ? String(text.dropLast()) : text), value >= 0 else { return nil }
+  let scaled = value * Double(1 << shift)
+  return scaled < 0x1p62 ? Int(scaled) : nil
+}

@@ -1,0 +1,51 @@
+import PipeLanguage
+
+/// What is wrong with the order of stages: a chain without its source, a field that no earlier stage writes.
+func wiringErrors(_ chains: [[BoundCall]], catalog: Catalog) -> [Diagnostic] {
+  chains.flatMap { wiringErrors($0, available: nil, catalog: catalog) }
+}
+
+/// - Parameter available: fields that the stream carries where a branch begins, nil for a chain of its own.
+private func wiringErrors(
+  _ chain: [BoundCall], available: Set<String>?, catalog: Catalog
+) -> [Diagnostic] {
+  var errors: [Diagnostic] = []
+  var fields = available ?? []
+  for (index, bound) in chain.enumerated() {
+    let declaration = bound.definition.declaration
+    let mayBegin = index == 0 && available == nil
+    if mayBegin, declaration.place == .link {
+      errors.append(misplacedLink(bound, catalog: catalog))
+      return errors
+    }
+    if !mayBegin, declaration.place == .source {
+      errors.append(
+        Diagnostic("\"\(declaration.name)\" reads the input: it stands first in a chain", at: bound.call.name.origin))
+    }
+    for field in declaration.reads where !fields.contains(field) {
+      errors.append(unwritten(field, of: declaration.name, at: bound.call.name.origin, catalog: catalog))
+    }
+    for word in declaration.readsNamed(bound.arguments) where !fields.contains(word.text) {
+      let origin = if case .catalog = word.origin { bound.call.name.origin } else { word.origin }
+      errors.append(unwritten(word.text, of: declaration.name, at: origin, catalog: catalog))
+    }
+    if let branch = bound.branch { errors += wiringErrors(branch, available: fields, catalog: catalog) }
+    fields.formUnion(declaration.writes)
+  }
+  return errors
+}
+
+private func misplacedLink(_ bound: BoundCall, catalog: Catalog) -> Diagnostic {
+  let sources = catalog.stages.filter { $0.declaration.place == .source }.map(\.declaration.name)
+  return Diagnostic(
+    "\"\(bound.call.name.text)\" stands first in a chain, but it needs records from a stage before it",
+    at: bound.call.name.origin,
+    hint: "a chain begins with \(sources.joined(separator: " or ")); is a '|' missing before \"\(bound.call.name.text)\"?")
+}
+
+private func unwritten(_ field: String, of stage: String, at origin: Origin, catalog: Catalog) -> Diagnostic {
+  let writers = catalog.stages.filter { $0.declaration.writes.contains(field) }.map { "\"\($0.declaration.name)\"" }
+  return Diagnostic(
+    "\"\(stage)\" reads \"\(field)\", which no earlier stage writes", at: origin,
+    hint: writers.isEmpty ? nil : "written by " + writers.joined(separator: " or "))
+}

@@ -1,0 +1,158 @@
+import Foundation
+
+/// One file of a sample: `a/b.seg.png` is the field `seg.png` of the sample `a/b`.
+package struct SampleMember: Sendable {
+  /// What follows the first dot after the last slash, in lower case.
+  package let field: String
+  package let bytes: [UInt8]
+
+  package init(field: String, bytes: [UInt8]) {
+    self.field = field
+    self.bytes = bytes
+  }
+}
+
+/// Consecutive members with one key, as WebDataset groups them; or, with no members, what is wrong with a shard.
+package struct Sample: Sendable {
+  /// The members' path up to the first dot after the last slash; for a problem of the shard, the shard's name.
+  package var key: String
+  /// The shard's path, `-` for standard input.
+  package var shard: String
+  package var members: [SampleMember] = []
+  /// The first thing that is wrong with the sample.
+  package var problem: ShardProblem?
+  /// Offset of its first header in the decompressed shard.
+  package var offset = 0
+  /// Whether this is no sample, but a problem of the shard itself.
+  package var isOfShard = false
+
+  init(key: String, shard: String, offset: Int) {
+    self.key = key
+    self.shard = shard
+    self.offset = offset
+  }
+
+  /// What is wrong with a shard itself.
+  package init(problem: ShardProblem, of shard: String) {
+    key = shard
+    self.shard = shard
+    self.problem = problem
+    isOfShard = true
+  }
+}
+
+/// What a reader accepts.
+package struct SampleLimits: Sendable {
+  /// Bytes of one member.
+  package var memberBytes: Int
+  /// Bytes of one sample, all members and their names together.
+  package var sampleBytes: Int
+
+  package init(memberBytes: Int = 256 << 20, sampleBytes: Int = 1 << 30) {
+    self.memberBytes = memberBytes
+    self.sampleBytes = sampleBytes
+  }
+}
+
+/// Samples of one shard.
+package final class SampleReader {
+  private let shard: String
+  private let limits: SampleLimits
+  private let members: TarMembers
+  private var held: TarMember?
+  private var problem: ShardProblem?
+
+  /// - Parameter descriptor: read from where it stands; closed with the reader where `closes`.
+  package init(shard: String, descriptor: Int32, closes: Bool, limits: SampleLimits) {
+    self.shard = shard
+    self.limits = limits
+    members = TarMembers(name: shard, descriptor: descriptor, closes: closes, limit: limits.memberBytes)
+  }
+
+  /// Opens a file.
+  package convenience init(path: String, limits: SampleLimits) throws(ShardProblem) {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw ShardProblem(description: "\(path): \(String(cString: strerror(errno)))") }
+    self.init(shard: path, descriptor: descriptor, closes: true, limits: limits)
+  }
+
+  /// Bytes of the shard's file read so far.
+  package var fileBytes: Int { members.fileBytes }
+
+  /// Offset of the last whole end-of-archive marker passed.
+  package var markerOffset: Int? { members.markerOffset }
+
+  /// The next sample or problem of the shard, nil at its end.
+  package func next() -> Sample? {
+    if let problem = problem.take() { return failed(problem) }
+    var sample: Sample?
+    var size = 0
+    while let member = nextMember() {
+      guard let (key, field) = Self.split(member.path) else { continue }
+      if let open = sample, open.key != key {
+        held = member
+        return open
+      }
+      var open = sample ?? Sample(key: key, shard: shard, offset: member.offset)
+      add(member, field, to: &open, &size)
+      sample = open
+    }
+    if sample == nil, let problem = problem.take() { return failed(problem) }
+    return sample
+  }
+
+  private func failed(_ problem: ShardProblem) -> Sample {
+    Sample(problem: problem, of: shard)
+  }
+
+  /// The next member; a problem of the shard is kept for when the sample before it is out.
+  private func nextMember() -> TarMember? {
+    if let member = held.take() { return member }
+    switch members.next() {
+    case .member(let member): return member
+    case .problem(let found):
+      problem = found
+      return nil
+    case nil: return nil
+    }
+  }
+
+  private func add(_ member: TarMember, _ field: String, to sample: inout Sample, _ size: inout Int) {
+    switch member.content {
+    case .failure(let problem): sample.problem = sample.problem ?? problem
+    case .success(let bytes):
+      size += bytes.count + member.path.utf8.count + 64
+      if sample.members.contains(where: { $0.field == field }) {
+        sample.problem =
+          sample.problem ?? ShardProblem(description: "\(shard): sample \(sample.key): field \"\(field)\" twice")
+      } else if size > limits.sampleBytes {
+        sample.problem =
+          sample.problem
+          ?? ShardProblem(description: "\(shard): sample \(sample.key): more than the limit of \(limits.sampleBytes) bytes")
+        sample.members = []
+      } else if sample.problem == nil {
+        sample.members.append(SampleMember(field: field, bytes: bytes))
+      }
+    }
+  }
+
+  /// Key and field of a path; nil for what WebDataset readers pass over: names without a dot or with nothing before
+  /// it, and anything named or below `__name__`.
+  package static func split(_ path: String) -> (key: String, field: String)? {
+    let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+    guard let name = parts.last, let dot = name.firstIndex(of: "."), dot != name.startIndex else { return nil }
+    if parts.contains(where: { $0.count > 4 && $0.hasPrefix("__") && $0.hasSuffix("__") }) { return nil }
+    if name[..<dot].count > 4, name.hasPrefix("__"), name[..<dot].hasSuffix("__") { return nil }
+    let key = path[..<dot]
+    return (String(key), name[name.index(after: dot)...].lowercased())
+  }
+}
+
+extension Optional {
+  /// The value, leaving nothing behind.
+  fileprivate mutating func take() -> Wrapped? {
+    let value = self
+    self = nil
+    return value
+  }
+}

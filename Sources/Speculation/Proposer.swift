@@ -1,0 +1,101 @@
+import Models
+import Tensors
+
+/// A prompt as a drafter sees it.
+package struct DraftPrompt: Sendable {
+  /// Its tokens, without those that the drafter does not see.
+  package let tokens: [Int32]
+  /// Their embeddings [tokens, drafter width], visual tokens projected.
+  package let embeddings: Tensor
+
+  package init(tokens: [Int32], embeddings: Tensor) {
+    self.tokens = tokens
+    self.embeddings = embeddings
+  }
+}
+
+/// What `draft` puts into a record and `verify` pulls proposals from.
+package struct Drafting: Sendable {
+  package let proposer: any Proposer
+  package let prompt: DraftPrompt
+  /// Tokens proposed a round, nil to choose by what they cost and bring.
+  package let gamma: Int?
+
+  package init(proposer: any Proposer, prompt: DraftPrompt, gamma: Int?) {
+    self.proposer = proposer
+    self.prompt = prompt
+    self.gamma = gamma
+  }
+}
+
+/// Guesses the tokens that a target is going to choose. Whatever it guesses, the target's tokens stay the same.
+package protocol Proposer: AnyObject, Sendable {
+  /// Reads a prompt.
+  ///
+  /// - Parameter capacity: tokens that the answer may have.
+  func begin(_ prompt: DraftPrompt, capacity: Int, _ engine: Engine) -> any ProposalState
+
+  /// Fills the sessions' `drafts` with up to `count` tokens each, no more than a session has room for.
+  ///
+  /// - Returns: how many steps the proposer took, each for all sessions together.
+  func propose(_ count: Int, for sessions: [Session], _ engine: Engine) -> Int
+}
+
+/// What a proposer remembers of one answer.
+package protocol ProposalState: AnyObject {
+  /// Forgets whatever was read behind this many tokens of the answer.
+  func rollBack(to answerTokens: Int)
+}
+
+/// Drafts with a small language model, one token after the other.
+package final class LanguageModelProposer: Proposer {
+  private let language: Decoder
+
+  package init(_ language: Decoder) { self.language = language }
+
+  private final class State: ProposalState {
+    let cache: KVCache
+    let promptTokens: Int
+
+    init(_ cache: KVCache, promptTokens: Int) {
+      self.cache = cache
+      self.promptTokens = promptTokens
+    }
+
+    func rollBack(to answerTokens: Int) { cache.truncate(to: promptTokens + answerTokens) }
+  }
+
+  package func begin(_ prompt: DraftPrompt, capacity: Int, _ engine: Engine) -> any ProposalState {
+    let count = prompt.embeddings.rows
+    let cache = language.configuration.makeCache(capacity: count + capacity)
+    let span = DecoderSpan(cache: cache, positions: (0..<count).map { Position($0) })
+    if count > 0 { _ = language.hiddenStates(prompt.embeddings, spans: [span], path: .bulk, engine) }
+    return State(cache, promptTokens: count)
+  }
+
+  package func propose(_ count: Int, for sessions: [Session], _ engine: Engine) -> Int {
+    for step in 0..<count {
+      let drafting = sessions.filter { step < $0.room }
+      var tokens: [Int32] = []
+      var spans: [DecoderSpan] = []
+      var lastRows: [Int] = []
+      for session in drafting {
+        guard let state = session.proposalState as? State else { continue }
+        let known = session.answer.tokens + session.drafts
+        let unread = known.suffix(from: state.cache.length - state.promptTokens)
+        tokens += unread
+        spans.append(
+          DecoderSpan(
+            cache: state.cache, positions: unread.indices.map { Position(state.promptTokens + $0) }))
+        lastRows.append(tokens.count - 1)
+      }
+      if tokens.isEmpty { return step }
+      let hidden = language.hiddenStates(language.embed(tokens), spans: spans, path: .decode, engine)
+      let logits = language.logits(hidden.gathering(lastRows), engine)
+      logits.withValues { values in
+        for (row, session) in drafting.enumerated() { session.draft(values + row * logits.columns) }
+      }
+    }
+    return count
+  }
+}

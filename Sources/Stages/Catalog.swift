@@ -1,0 +1,23 @@
+import Pipeline
+
+extension Catalog {
+  /// Every stage and every kind of `let`, in the order in which data passes them.
+  package static let standard = Catalog(
+    stages: [
+      Read.definition,
+      Decode.definition,
+      Encode.definition,
+      Project.definition,
+      PromptStage.definition,
+      Draft.definition,
+      Verify.definition,
+      Generate.definition,
+      Emit.definition,
+      Tee.definition,
+      Limit.definition,
+    ],
+    resources: [
+      ModelResource.definition,
+      DrafterResource.definition,
+    ])
+}

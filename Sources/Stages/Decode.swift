@@ -1,0 +1,43 @@
+import Images
+import Pipeline
+
+/// `decode`: the record's picture file into upright RGB pixels, a few records ahead of whoever asks for them.
+enum Decode {
+  static let definition = StageDefinition(
+    StageDeclaration(
+      "decode", .link, "a JPEG, PNG or WebP member into upright RGB pixels",
+      reads: [Field.members.name], writes: [Field.image.name, "width", "height", "sha256"],
+      parameters: [
+        ParameterDeclaration("field", .text, optional: true, "the member to decode; else jpg, jpeg, png or webp"),
+        ParameterDeclaration(
+          "max-pixels", .integer(1...(1 << 32)), default: "\(Picture.defaultMaximumPixels)",
+          "pixels that a picture may have"),
+        ParameterDeclaration("read-ahead", .integer(0...256), default: "4", "pictures decoded ahead"),
+      ])
+  ) { inputs, context throws(RunFailure) in
+    let fields = inputs.arguments.optionalText("field").map { [$0.lowercased()] } ?? PictureFormat.fields
+    let limit = inputs.arguments.integer("max-pixels")
+    let stage = Transform("decode", upstream: inputs.upstream, meter: context.meter) {
+      record throws(StageFailure) in
+      try decode(&record, fields, limit)
+    }
+    let ahead = inputs.arguments.integer("read-ahead")
+    return ahead == 0 ? stage : ReadAhead(stage, records: ahead, bytes: 256 << 20, context: context)
+  }
+
+  /// A record without a picture passes: it is a plain text prompt.
+  private static func decode(_ record: inout Record, _ fields: [String], _ limit: Int) throws(StageFailure) {
+    for field in fields {
+      guard let bytes = record.bytes(of: field) else { continue }
+      do {
+        let picture = try Picture(decoding: bytes, maximumPixels: limit)
+        record[Field.image] = picture
+        record[Field.imageFacts] = ImageFacts(width: picture.width, height: picture.height, field: field)
+        record.footprint += picture.rgb.count
+      } catch {
+        throw StageFailure(stage: "decode", message: "\(record.key).\(field): \(error)")
+      }
+      return
+    }
+  }
+}

@@ -1,0 +1,147 @@
+import Foundation
+import JSON
+import Pipeline
+import Samples
+
+/// `emit`: one record a line, or a sample of a tar, in the order they came in.
+enum Emit {
+  static let definition = StageDefinition(
+    StageDeclaration(
+      "emit", .link, "records as JSON lines, a WebDataset tar or LLaVA conversations",
+      parameters: [
+        ParameterDeclaration(
+          "fields", .words(RecordWriter.fieldNames, prefixes: ["json."]), default: "key,text", "what a line holds"),
+        ParameterDeclaration("format", .choice(RecordFormat.allCases.map(\.rawValue)), default: "jsonl", "how it is written"),
+        ParameterDeclaration(
+          "path", .path(optional: true), default: "none", "a file (.gz and .lz4 compress), none for standard output"),
+        ParameterDeclaration(
+          "on-error", .choice(["record", "skip", "stop"]), default: "record", "what a failed record leaves: a line, nothing, the end"),
+      ],
+      readsNamed: { fieldsRead($0) })
+  ) { inputs, context throws(RunFailure) in
+    try EmitStage(inputs, context)
+  }
+
+  /// Fields that earlier stages must write for what the arguments ask for.
+  private static func fieldsRead(_ arguments: Arguments) -> [ArgumentWord] {
+    let format = RecordFormat(rawValue: arguments.text("format")) ?? .jsonl
+    let words = format == .llava
+      ? ["prompt", "text"].map { ArgumentWord(text: $0, origin: .catalog) } : arguments.words("fields")
+    let members = format == .tar ? [ArgumentWord(text: Field.members.name, origin: .catalog)] : []
+    return members
+      + words.compactMap { word in
+        if ["key", "shard", "index"].contains(word.text) { return nil }
+        return word.text.hasPrefix("json.") ? ArgumentWord(text: Field.members.name, origin: word.origin) : word
+      }
+  }
+}
+
+private final class EmitStage: Stage {
+  private let upstream: any Stage
+  private let context: RunContext
+  private let writer: RecordWriter
+  private let onError: String
+  private let file: RecordFile
+  private let tar: TarWriter?
+  /// Input records that the output has from an earlier run.
+  private var recordsDone = 0
+  private var resumePoint: ResumePoint?
+  private var isFinished = false
+
+  init(_ inputs: StageInputs, _ context: RunContext) throws(RunFailure) {
+    upstream = inputs.upstream
+    self.context = context
+    onError = inputs.arguments.text("on-error")
+    writer = RecordWriter(inputs.arguments)
+    tar = writer.format == .tar ? TarWriter() : nil
+    let path = inputs.arguments.optionalText("path")
+    do {
+      let remains = context.options.resume ? try Self.remains(path, writer.format) : nil
+      if let remains { resumePoint = try Self.resumePoint(remains, path, writer, onError) }
+      if let path {
+        file = try RecordFile(path: path, resuming: remains)
+      } else {
+        file = try RecordFile(descriptor: STDOUT_FILENO, name: "standard output", resuming: remains)
+      }
+    } catch let failure as OutputFailure {
+      throw Self.runFailure(failure)
+    } catch let failure as RunFailure {
+      throw failure
+    } catch {
+      throw RunFailure(.internal, "emit: \(error)")
+    }
+    if let resumePoint {
+      recordsDone = resumePoint.records
+      context.add(resumePoint)
+    }
+  }
+
+  private static func runFailure(_ failure: OutputFailure) -> RunFailure {
+    RunFailure(failure.isClosedPipe ? .closedPipe : .unreadable, "emit: \(failure)")
+  }
+
+  private static func remains(_ path: String?, _ format: RecordFormat) throws -> Remains? {
+    let layout: Remains.Layout = format == .tar ? .tar : .lines
+    if let path { return try Remains.read(path: path, layout: layout) ?? Remains() }
+    var status = stat()
+    guard fstat(STDOUT_FILENO, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      throw RunFailure(
+        .usage, "emit: --resume goes on with a file: append to it (>> captions.jsonl), or set --set emit.path=FILE")
+    }
+    return try Remains.read(path: "/proc/self/fd/\(STDOUT_FILENO)", layout: layout)
+  }
+
+  private static func resumePoint(
+    _ remains: Remains, _ path: String?, _ writer: RecordWriter, _ onError: String
+  ) throws(RunFailure) -> ResumePoint {
+    let output = path ?? "standard output"
+    var point = ResumePoint(output: output, records: remains.records, lastKey: remains.lastKey)
+    if let line = remains.lastRecord {
+      guard let json = try? JSONValue(parsing: line), case .object = json else {
+        throw RunFailure(.unreadable, "\(output): cannot be resumed: its last line is no JSON object")
+      }
+      point.lastKey = (json["key"] ?? json["id"])?.string
+      if let index = json["index"]?.int, writer.hasIndex { point.records = index + 1 }
+    }
+    guard onError != "skip" || writer.hasIndex || remains.records == 0 else {
+      throw RunFailure(
+        .usage, "emit: a resumed run with on-error=skip needs \"index\" among its fields, to know where it was")
+    }
+    return point
+  }
+
+  var isReady: Bool { upstream.isReady }
+
+  func next() throws(RunFailure) -> Record? {
+    guard let record = try upstream.next() else {
+      if !isFinished {
+        isFinished = true
+        try write { file throws(OutputFailure) in try file.finish(trailer: tar?.end() ?? []) }
+      }
+      return nil
+    }
+    guard record.index >= recordsDone else {
+      try resumePoint?.check(key: record.key, index: record.index)
+      return record
+    }
+    if let failure = record.failure, onError == "skip" {
+      context.meter.note("last-failure", "\(record.key): \(failure)")
+    } else {
+      var bytes: [UInt8] = []
+      do { bytes = try writer.bytes(of: record, tar: tar) } catch {
+        var failed = record
+        failed.failure = StageFailure(stage: "emit", message: error.description)
+        bytes = writer.line(of: failed)
+      }
+      try write { file throws(OutputFailure) in try file.append(bytes) }
+    }
+    if let failure = record.failure, onError == "stop" {
+      throw RunFailure(.stopped, "record \(record.key): \(failure)")
+    }
+    return record
+  }
+
+  private func write(_ body: (RecordFile) throws(OutputFailure) -> Void) throws(RunFailure) {
+    do throws(OutputFailure) { try body(file) } catch { throw Self.runFailure(error) }
+  }
+}

@@ -1,0 +1,44 @@
+import Images
+import Models
+import Pipeline
+import Tensors
+
+/// `encode`: pixels through the target's frozen vision encoder.
+enum Encode {
+  static let definition = StageDefinition(
+    StageDeclaration(
+      "encode", .link, "the picture through the target's frozen vision encoder",
+      reads: [Field.image.name], writes: [Field.features.name],
+      parameters: [ParameterDeclaration("model", .reference("model"), "the target")])
+  ) { inputs, context throws(RunFailure) in
+    let resource: ModelResource = inputs.arguments.resource("model")
+    guard let vision = resource.target.vision else {
+      throw RunFailure(
+        .usage, "encode: \(resource.target.folder) is a plain language model (\(resource.target.family.modelType))")
+    }
+    return Transform("encode", upstream: inputs.upstream, meter: context.meter) { record throws(StageFailure) in
+      guard let picture = record[Field.image] else { return }
+      record[Field.features] = try features(of: picture, vision, resource.engine)
+      record[Field.image] = nil
+    }
+  }
+
+  private static func features(
+    of picture: Picture, _ vision: any VisionModel, _ engine: Engine
+  ) throws(StageFailure) -> VisualFeatures {
+    let plan = vision.imagePlan
+    let size: (height: Int, width: Int)
+    do { size = try plan.targetSize(height: picture.height, width: picture.width) } catch {
+      throw StageFailure(stage: "encode", message: "\(error)")
+    }
+    let patches = vision.patches
+    let resized = picture.resized(
+      width: size.width, height: size.height, Resampling(rawValue: Int32(plan.resample)) ?? .bicubic)
+    let scale = PixelScale(rescale: plan.rescale, mean: plan.mean, deviation: plan.deviation)
+    let values = resized.mergedPatches(
+      size: patches.patchSize, merge: patches.mergeSize, frames: patches.temporalPatchSize, scale: scale)
+    let grid = PatchGrid(height: size.height / patches.patchSize, width: size.width / patches.patchSize)
+    let rows = Tensor(rows: grid.patches, columns: patches.patchWidth, values: values)
+    return VisualFeatures(features: vision.features(rows, grid: grid, engine), grid: grid)
+  }
+}

@@ -1,0 +1,19 @@
+import Pipeline
+import Tensors
+
+/// `project`: the encoder's features through the drafter's own projector. A drafter without one leaves records as they
+/// are; the target's projector is part of the target and runs where its prompt is read.
+enum Project {
+  static let definition = StageDefinition(
+    StageDeclaration(
+      "project", .link, "the encoder's features through the drafter's projector",
+      reads: [Field.features.name], writes: [Field.projected.name],
+      parameters: [ParameterDeclaration("model", .reference("drafter"), "the drafter")])
+  ) { inputs, context throws(RunFailure) in
+    let drafter: DrafterResource = inputs.arguments.resource("model")
+    return Transform("project", upstream: inputs.upstream, meter: context.meter) { record throws(StageFailure) in
+      guard let visual = record[Field.features], let projector = drafter.model?.projector else { return }
+      record[Field.projected] = projector(visual.features, drafter.target.engine)
+    }
+  }
+}

@@ -1,0 +1,94 @@
+import Foundation
+import JSON
+import Models
+import Pipeline
+
+/// `prompt`: what the target is asked, in its own chat template, as token ids.
+enum PromptStage {
+  static let definition = StageDefinition(
+    StageDeclaration(
+      "prompt", .link, "the question in the target's chat template, as token ids",
+      reads: [Field.members.name], uses: [Field.features.name], writes: [Field.prompt.name],
+      parameters: [
+        ParameterDeclaration("model", .reference("model"), "the target"),
+        ParameterDeclaration("text", .text, default: "", "what to ask of every record that has a picture"),
+        ParameterDeclaration("field", .text, optional: true, "ask what this member says: txt, or json.NAME"),
+        ParameterDeclaration("system", .text, optional: true, "replaces the template's own system line"),
+        ParameterDeclaration("raw", .flag, default: "false", "take the text as it is, without a template"),
+      ])
+  ) { inputs, context throws(RunFailure) in
+    let resource: ModelResource = inputs.arguments.resource("model")
+    let writer = PromptWriter(resource.target, inputs.arguments)
+    return Transform("prompt", upstream: inputs.upstream, meter: context.meter) { record throws(StageFailure) in
+      record[Field.prompt] = try writer.prompt(for: record)
+    }
+  }
+}
+
+/// Makes prompts of records.
+private struct PromptWriter {
+  private let target: TargetModel
+  private let text: String
+  private let field: String?
+  private let system: String?
+  private let isRaw: Bool
+
+  init(_ target: TargetModel, _ arguments: Arguments) {
+    self.target = target
+    text = arguments.text("text")
+    field = arguments.optionalText("field")
+    system = arguments.optionalText("system")
+    isRaw = arguments.flag("raw")
+  }
+
+  private func failure(_ message: String) -> StageFailure { StageFailure(stage: "prompt", message: message) }
+
+  func prompt(for record: Record) throws(StageFailure) -> Prompt {
+    if record[Field.image] != nil, record[Field.features] == nil {
+      throw failure("the picture was decoded but not encoded: put \"encode\" before \"prompt\"")
+    }
+    let visual = record[Field.features]
+    let text = try question(record, hasImage: visual != nil)
+    let turn = ChatTurn(text: text, system: system, hasImage: visual != nil)
+    let ids = target.tokenizer.encode(isRaw ? text : target.family.render(turn))
+    guard let vision = target.vision else { return Prompt(text: text, tokens: ids) }
+    let places = ids.filter { $0 == vision.imageToken }.count
+    guard places == (visual == nil ? 0 : 1) else {
+      throw failure(
+        "expected \(visual == nil ? "no" : "one") \(vision.imagePlaceholder) in the prompt, found \(places)")
+    }
+    let repeats = visual.map { vision.visualTokens($0.grid) } ?? 0
+    let tokens = ids.flatMap { $0 == vision.imageToken ? Array(repeating: $0, count: repeats) : [$0] }
+    return Prompt(text: text, tokens: tokens)
+  }
+
+  /// The pipe's text for pictures. A record without one asks for itself: its `.txt`, or `prompt` in its `.json`.
+  private func question(_ record: Record, hasImage: Bool) throws(StageFailure) -> String {
+    if let field { return try value(of: field, record) }
+    if hasImage { return text }
+    if record.bytes(of: "txt") != nil { return try value(of: "txt", record) }
+    if let bytes = record.bytes(of: "json"), (try? JSONValue(parsing: bytes))?["prompt"]?.string != nil {
+      return try value(of: "json.prompt", record)
+    }
+    guard !text.isEmpty else { throw failure("expected a picture, a .txt or a \"prompt\" in .json, found none") }
+    return text
+  }
+
+  private func value(of field: String, _ record: Record) throws(StageFailure) -> String {
+    if field.hasPrefix("json.") {
+      let name = String(field.dropFirst("json.".count))
+      guard let bytes = record.bytes(of: "json") else { throw failure("expected a .json member, found none") }
+      let value: JSONValue
+      do { value = try JSONValue(parsing: bytes) } catch { throw failure("\(record.key).json: \(error)") }
+      guard let text = value[name]?.string else {
+        throw failure("\(record.key).json: \"\(name)\": expected a string, found \(value[name]?.kind ?? "nothing")")
+      }
+      return text
+    }
+    guard let bytes = record.bytes(of: field) else { throw failure("expected a .\(field) member, found none") }
+    guard let text = String(validating: bytes, as: UTF8.self) else {
+      throw failure("\(record.key).\(field): expected UTF-8 text")
+    }
+    return text.trimmingCharacters(in: .newlines)
+  }
+}

@@ -1,0 +1,161 @@
+import JSON
+import Pipeline
+import Samples
+
+/// How `emit` writes records.
+enum RecordFormat: String, CaseIterable {
+  case jsonl, tar, llava
+}
+
+/// Turns records into the bytes of the output.
+struct RecordWriter {
+  static let fieldNames = [
+    "key", "shard", "index", "text", "token_ids", "prompt", "width", "height", "sha256", "tokens", "rounds", "drafted",
+    "accepted", "mal", "mal_with_bonus", "seconds",
+  ]
+
+  let format: RecordFormat
+  private let fields: [String]
+
+  init(_ arguments: Arguments) {
+    format = RecordFormat(rawValue: arguments.text("format")) ?? .jsonl
+    fields = arguments.words("fields").map(\.text)
+  }
+
+  /// Whether a line says which input record it is of.
+  var hasIndex: Bool { format == .jsonl && fields.contains("index") }
+
+  /// The bytes that stand for a record.
+  func bytes(of record: Record, tar: TarWriter?) throws(ShardProblem) -> [UInt8] {
+    guard let tar else { return line(of: record) }
+    return try tar.sample(key: record.key, members: members(of: record))
+  }
+
+  // MARK: Lines
+
+  /// A record's line; that of a failed one says what failed.
+  func line(of record: Record) -> [UInt8] {
+    JSONWriter.line { writer in
+      if let failure = record.failure {
+        Self.writeFailure(failure, of: record, &writer)
+      } else if format == .llava {
+        Self.writeConversation(record, &writer)
+      } else {
+        for field in fields {
+          writer.key(field)
+          Self.write(field, of: record, &writer)
+        }
+      }
+    }
+  }
+
+  private static func writeFailure(_ failure: StageFailure, of record: Record, _ writer: inout JSONWriter) {
+    writer.key("key")
+    writer.string(record.key)
+    writer.key("error")
+    writer.object { writer in
+      writer.key("stage")
+      writer.string(failure.stage)
+      writer.key("message")
+      writer.string(failure.message)
+    }
+  }
+
+  private static func writeConversation(_ record: Record, _ writer: inout JSONWriter) {
+    writer.key("id")
+    writer.string(record.key)
+    let facts = record[Field.imageFacts]
+    if let facts {
+      writer.key("image")
+      writer.string(record.key + "." + facts.field)
+    }
+    let question = (facts == nil ? "" : "<image>\n") + (record[Field.prompt]?.text ?? "")
+    writer.key("conversations")
+    writer.array { writer in
+      for (speaker, text) in [("human", question), ("gpt", record[Field.answer]?.text ?? "")] {
+        writer.object { writer in
+          writer.key("from")
+          writer.string(speaker)
+          writer.key("value")
+          writer.string(text)
+        }
+      }
+    }
+  }
+
+  private static func write(_ field: String, of record: Record, _ writer: inout JSONWriter) {
+    switch field {
+    case "key": writer.string(record.key)
+    case "shard": writer.string(record.shard)
+    case "index": writer.integer(record.index)
+    case "prompt": record[Field.prompt].map { writer.string($0.text) } ?? writer.null()
+    case "width", "height", "sha256": writeImageFact(field, of: record, &writer)
+    case _ where field.hasPrefix("json."): writeMember(String(field.dropFirst(5)), of: record, &writer)
+    default: writeAnswer(field, of: record, &writer)
+    }
+  }
+
+  private static func writeImageFact(_ field: String, of record: Record, _ writer: inout JSONWriter) {
+    guard let facts = record[Field.imageFacts] else { return writer.null() }
+    switch field {
+    case "width": writer.integer(facts.width)
+    case "height": writer.integer(facts.height)
+    default: writer.string(SHA256.hexDigest(of: record.bytes(of: facts.field) ?? []))
+    }
+  }
+
+  private static func writeAnswer(_ field: String, of record: Record, _ writer: inout JSONWriter) {
+    guard let finished = record[Field.answer] else { return writer.null() }
+    let answer = finished.answer
+    switch field {
+    case "text": writer.string(finished.text)
+    case "token_ids": writer.array { writer in for id in answer.tokens { writer.integer(Int(id)) } }
+    case "tokens": writer.integer(answer.tokens.count)
+    case "rounds": writer.integer(answer.rounds)
+    case "drafted": writer.integer(answer.drafted)
+    case "accepted": writer.integer(answer.accepted)
+    case "mal": writeRatio(answer.accepted, answer.rounds, &writer)
+    case "mal_with_bonus": writeRatio(answer.accepted + answer.rounds, answer.rounds, &writer)
+    case "seconds": writer.number(finished.seconds, decimals: 3)
+    default: writer.null()
+    }
+  }
+
+  /// A mean over target calls; null where there were none.
+  static func writeRatio(_ sum: Int, _ count: Int, _ writer: inout JSONWriter) {
+    if count == 0 { writer.null() } else { writer.number(Double(sum) / Double(count), decimals: 3) }
+  }
+
+  private static func writeMember(_ name: String, of record: Record, _ writer: inout JSONWriter) {
+    guard let bytes = record.bytes(of: "json"), let value = (try? JSONValue(parsing: bytes))?[name] else {
+      return writer.null()
+    }
+    writer.value(value)
+  }
+
+  // MARK: Tar
+
+  /// The record's own members and one more for each new field: `text.txt`, `token_ids.json`.
+  private func members(of record: Record) -> [SampleMember] {
+    var members = record[Field.members] ?? []
+    func add(_ field: String, _ bytes: [UInt8]) {
+      members.removeAll { $0.field == field }
+      members.append(SampleMember(field: field, bytes: bytes))
+    }
+    if record.failure != nil {
+      add("error.json", line(of: record))
+      return members
+    }
+    for field in fields where field != "key" {
+      if field == "text" || field == "prompt" {
+        let text = field == "text" ? record[Field.answer]?.text : record[Field.prompt]?.text
+        if let text { add(field + ".txt", Array(text.utf8)) }
+      } else {
+        var writer = JSONWriter()
+        Self.write(field, of: record, &writer)
+        add(field + ".json", writer.bytes)
+      }
+    }
+    return members
+  }
+}

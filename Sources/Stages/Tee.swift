@@ -1,0 +1,82 @@
+import Pipeline
+
+/// `tee ( … )`: every record also goes through a branch; what the branch makes of it stays there.
+enum Tee {
+  static let definition = StageDefinition(
+    StageDeclaration("tee", .link, "every record through a branch as well", takesBranch: true)
+  ) { inputs, context throws(RunFailure) in
+    let split = Split(inputs.upstream)
+    guard let branch = try inputs.branch?(BranchEnd(split)) else { return inputs.upstream }
+    return TeeStage(split, branch: branch, context)
+  }
+}
+
+/// One stream read at two places: what the branch reads early waits for the main line, and the other way round.
+private final class Split {
+  private let upstream: any Stage
+  private var mainQueue: [Record] = []
+  private var branchQueue: [Record] = []
+  /// Set once the branch wants nothing more.
+  var branchIsDone = false
+
+  init(_ upstream: any Stage) { self.upstream = upstream }
+
+  var isReady: Bool { !mainQueue.isEmpty || upstream.isReady }
+  var branchIsReady: Bool { !branchQueue.isEmpty || upstream.isReady }
+  var branchIsBehind: Bool { !branchQueue.isEmpty }
+
+  func nextForMain() throws(RunFailure) -> Record? {
+    if mainQueue.isEmpty {
+      guard let record = try upstream.next() else { return nil }
+      if !branchIsDone { branchQueue.append(record) }
+      return record
+    }
+    return mainQueue.removeFirst()
+  }
+
+  func nextForBranch() throws(RunFailure) -> Record? {
+    if branchQueue.isEmpty {
+      guard let record = try upstream.next() else { return nil }
+      mainQueue.append(record)
+      return record
+    }
+    return branchQueue.removeFirst()
+  }
+}
+
+private final class BranchEnd: Stage {
+  private let split: Split
+
+  init(_ split: Split) { self.split = split }
+
+  var isReady: Bool { split.branchIsReady }
+
+  func next() throws(RunFailure) -> Record? { try split.nextForBranch() }
+}
+
+private final class TeeStage: Stage {
+  private let split: Split
+  private let branch: any Stage
+  private let context: RunContext
+
+  init(_ split: Split, branch: any Stage, _ context: RunContext) {
+    self.split = split
+    self.branch = branch
+    self.context = context
+  }
+
+  var isReady: Bool { split.isReady }
+
+  func next() throws(RunFailure) -> Record? {
+    let record = try split.nextForMain()
+    // The branch keeps step with the main line, and at the end of the stream goes to its own end.
+    while !split.branchIsDone, record == nil || split.branchIsBehind {
+      guard let done = try branch.next() else {
+        split.branchIsDone = true
+        break
+      }
+      if done.failure != nil, record?.failure == nil { context.meter.count("failed") }
+    }
+    return record
+  }
+}

@@ -1,0 +1,200 @@
+import Foundation
+import Models
+import Pipeline
+import Speculation
+import Tensors
+
+/// `verify`: the target writes the answer, reading the drafter's proposals several at a time.
+enum Verify {
+  static let definition = StageDefinition(
+    StageDeclaration(
+      "verify", .link, "the target's answer, speculatively where the record has been readied for drafting",
+      reads: [Field.prompt.name], uses: [Field.features.name, Field.drafting.name], writes: AnswerStage.fields,
+      parameters: AnswerStage.parameters + [
+        ParameterDeclaration(
+          "acceptance", .choice(Acceptance.allCases.map(\.rawValue)), default: "gumbel",
+          "above temperature 0: gumbel keeps the target's own draws, rejection its distribution")
+      ])
+  ) { inputs, context throws(RunFailure) in
+    let acceptance = Acceptance(rawValue: inputs.arguments.text("acceptance")) ?? .gumbel
+    return AnswerStage(inputs, context, acceptance: acceptance, drafts: true)
+  }
+}
+
+/// `generate`: the target's answer without any drafting.
+enum Generate {
+  static let definition = StageDefinition(
+    StageDeclaration(
+      "generate", .link, "the target's answer, token by token",
+      reads: [Field.prompt.name], uses: [Field.features.name], writes: AnswerStage.fields,
+      parameters: AnswerStage.parameters)
+  ) { inputs, context throws(RunFailure) in
+    AnswerStage(inputs, context, acceptance: .gumbel, drafts: false)
+  }
+}
+
+/// Keeps several records in flight, their rows in one pass, and hands them on in the order they came in.
+private final class AnswerStage: Stage {
+  static let fields = [
+    Field.answer.name, "token_ids", "tokens", "rounds", "drafted", "accepted", "mal", "mal_with_bonus", "seconds",
+  ]
+
+  static let parameters = [
+    ParameterDeclaration("model", .reference("model"), "the target"),
+    ParameterDeclaration("max-tokens", .integer(1...(1 << 20)), default: "128", "tokens after which an answer ends"),
+    ParameterDeclaration(
+      "temperature", .numberOrAuto(0...100), default: "auto", "0 is greedy; auto is what the weights' authors set"),
+    ParameterDeclaration("top-p", .numberOrAuto(0...1), default: "auto", "probability mass that stays"),
+    ParameterDeclaration("top-k", .integerOrAuto(0...(1 << 20)), default: "auto", "tokens that stay, 0 for all"),
+    ParameterDeclaration(
+      "repetition-penalty", .numberOrAuto(0.01...100), default: "auto", "1 for none; acts on prompt and answer"),
+    ParameterDeclaration(
+      "seed", .integer(Int.min...Int.max), default: "0", "fixes the draws above temperature 0, with key and position"),
+    ParameterDeclaration("in-flight", .integerOrAuto(1...64), default: "auto", "records answered at once"),
+  ]
+
+  private struct Pending {
+    var record: Record
+    var session: Session?
+    let started: ContinuousClock.Instant
+    var seconds = 0.0
+  }
+
+  private let name: String
+  private let upstream: any Stage
+  private let context: RunContext
+  private let resource: ModelResource
+  private let decoder: BatchDecoder
+  private let drafts: Bool
+  private let maximumTokens: Int
+  private let inFlight: Int
+  private var pending: [Pending] = []
+  private var isAtEnd = false
+  private var counted = DecodingSeconds()
+
+  init(_ inputs: StageInputs, _ context: RunContext, acceptance: Acceptance, drafts: Bool) {
+    name = drafts ? "verify" : "generate"
+    upstream = inputs.upstream
+    self.context = context
+    self.drafts = drafts
+    resource = inputs.arguments.resource("model")
+    maximumTokens = inputs.arguments.integer("max-tokens")
+    inFlight = inputs.arguments.optionalInteger("in-flight") ?? 4
+    let rules = Self.rules(inputs.arguments, resource.target, acceptance)
+    decoder = BatchDecoder(target: resource.target.language, rules: rules, engine: resource.engine)
+  }
+
+  private static func rules(_ arguments: Arguments, _ target: TargetModel, _ acceptance: Acceptance) -> ChoiceRules {
+    let defaults = target.defaults
+    var sampling = SamplingSettings(vocabulary: target.tokenizer.count)
+    sampling.temperature = Float(arguments.optionalNumber("temperature") ?? defaults.temperature)
+    sampling.topP = Float(arguments.optionalNumber("top-p") ?? defaults.topP)
+    sampling.topK = arguments.optionalInteger("top-k") ?? defaults.topK
+    sampling.repetitionPenalty = Float(arguments.optionalNumber("repetition-penalty") ?? defaults.repetitionPenalty)
+    return ChoiceRules(
+      sampling: sampling, acceptance: acceptance, seed: UInt64(bitPattern: Int64(arguments.integer("seed"))),
+      stops: defaults.endOfSequence)
+  }
+
+  var isReady: Bool { !pending.isEmpty || upstream.isReady }
+
+  func next() throws(RunFailure) -> Record? {
+    while true {
+      if let first = pending.first, first.session?.isFinished ?? true {
+        pending.removeFirst()
+        return finished(first)
+      }
+      try fill()
+      let live = pending.compactMap(\.session).filter { !$0.isFinished }
+      if pending.isEmpty { return nil }
+      if live.isEmpty { continue }
+      decoder.advance(live)
+      for index in pending.indices where pending[index].session?.isFinished == true && pending[index].seconds == 0 {
+        pending[index].seconds = (ContinuousClock.now - pending[index].started) / .seconds(1)
+      }
+      countSeconds()
+    }
+  }
+
+  /// Takes in records while there is room. Work in hand does not wait for input that is not there yet.
+  private func fill() throws(RunFailure) {
+    while !isAtEnd, pending.count < 4 * inFlight {
+      let live = pending.compactMap(\.session).filter { !$0.isFinished }
+      if live.count >= inFlight || (!live.isEmpty && !upstream.isReady) || !hasMemory(live) { return }
+      guard let record = try upstream.next() else {
+        isAtEnd = true
+        return
+      }
+      pending.append(opened(record))
+      if live.isEmpty, pending.last?.session == nil { return }
+    }
+  }
+
+  /// Whether another record's cache fits beside those of the records in flight, taken as large as the largest of them.
+  private func hasMemory(_ live: [Session]) -> Bool {
+    guard let limit = context.options.memory, !live.isEmpty else { return true }
+    let bytes = resource.target.language.configuration.cacheBytesPerToken
+    let sizes = live.map { ($0.request.prompt.count + $0.request.maximumTokens) * bytes }
+    return sizes.reduce(0, +) + (sizes.max() ?? 0) <= limit
+  }
+
+  private func opened(_ record: Record) -> Pending {
+    var pending = Pending(record: record, started: .now)
+    guard record.failure == nil, let prompt = record[Field.prompt] else { return pending }
+    let limit = resource.target.language.configuration.maximumPositions
+    guard !prompt.tokens.isEmpty, prompt.tokens.count < limit else {
+      let expected = prompt.tokens.isEmpty ? "expected a prompt, found an empty one"
+        : "the prompt has \(prompt.tokens.count) tokens, the model reads \(limit) at most"
+      pending.record.failure = StageFailure(stage: name, message: expected)
+      return pending
+    }
+    pending.session = decoder.open(request(record, prompt, room: limit - prompt.tokens.count))
+    // What the prompt was made of is not needed any more.
+    pending.record[Field.features] = nil
+    pending.record[Field.drafting] = nil
+    countSeconds()
+    return pending
+  }
+
+  private func request(_ record: Record, _ prompt: Prompt, room: Int) -> DecodeRequest {
+    let language = resource.target.language
+    let visual = record[Field.features]
+    var embeddings = language.embed(prompt.tokens)
+    var places = (positions: prompt.tokens.indices.map { Position($0) }, next: prompt.tokens.count)
+    if let vision = resource.target.vision {
+      places = vision.positions(prompt.tokens, grid: visual?.grid)
+      if let visual {
+        let tokens = vision.project(visual.features, resource.engine)
+        embeddings = language.embed(prompt.tokens, visual: tokens, placeholder: vision.imageToken)
+      }
+    }
+    return DecodeRequest(
+      key: record.key, prompt: prompt.tokens, embeddings: embeddings, positions: places.positions,
+      nextPosition: places.next, drafting: drafts ? record[Field.drafting] : nil,
+      maximumTokens: min(maximumTokens, room))
+  }
+
+  private func finished(_ pending: Pending) -> Record {
+    guard let answer = pending.session?.answer else { return pending.record }
+    var record = pending.record
+    var shown = answer.tokens[...]
+    if let last = shown.last, decoder.rules.stops.contains(last) { shown = shown.dropLast() }
+    record[Field.answer] = FinishedAnswer(
+      text: resource.target.tokenizer.decode(shown), answer: answer, seconds: pending.seconds)
+    let meter = context.meter
+    meter.count("tokens", answer.tokens.count)
+    meter.count("rounds", answer.rounds)
+    meter.count("drafted", answer.drafted)
+    meter.count("accepted", answer.accepted)
+    if drafts { meter.note("gamma", decoder.controller.summary) }
+    return record
+  }
+
+  private func countSeconds() {
+    let now = decoder.seconds
+    context.meter.add(seconds: .seconds(now.prefill - counted.prefill), to: "prefill")
+    context.meter.add(seconds: .seconds(now.draft - counted.draft), to: "draft")
+    context.meter.add(seconds: .seconds(now.verify - counted.verify), to: "verify")
+    counted = now
+  }
+}

@@ -1,0 +1,29 @@
+import ArgumentParser
+import Pipeline
+import PipeLanguage
+import Stages
+
+/// `massv-pipe check PIPE…`: parses, binds and wires; loads nothing.
+struct Check: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Checks pipes, and ```pipe blocks in Markdown, without loading anything.")
+
+  @Argument(help: "Pipe files; of files that end in .md, the pipe blocks.") var pipes: [String]
+
+  func run() throws {
+    var failed = false
+    for path in pipes {
+      let source = try readSource(path)
+      let blocks = path.hasSuffix(".md") ? SourceText.pipeBlocks(ofMarkdown: source) : [source]
+      for block in blocks {
+        do throws(PipeErrors) {
+          _ = try BoundPipe(block, catalog: .standard)
+        } catch {
+          report(error)
+          failed = true
+        }
+      }
+    }
+    if failed { throw ExitCode(64) }
+  }
+}

@@ -1,0 +1,28 @@
+import ArgumentParser
+import Pipeline
+import PipeLanguage
+import Stages
+
+extension GraphFormat: ExpressibleByArgument {}
+
+/// `massv-pipe graph PIPE`: draws what a pipe does.
+struct Graph: ParsableCommand {
+  static let configuration = CommandConfiguration(abstract: "Draws a pipe as text, for Graphviz or for Mermaid.")
+
+  @Argument(help: "A pipe file.") var pipe: String
+  @Option(help: "text, dot or mermaid.") var format: GraphFormat = .text
+
+  func run() throws {
+    do throws(PipeErrors) {
+      let bound = try BoundPipe(try source(), catalog: .standard)
+      try? say(PipeGraph(bound).rendered(as: format))
+    } catch {
+      report(error)
+      throw ExitCode(64)
+    }
+  }
+
+  private func source() throws(PipeErrors) -> SourceText {
+    do { return try readSource(pipe) } catch { Self.exit(withError: error) }
+  }
+}
