@@ -53,10 +53,15 @@ let package = Package(
     .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
+    .testTarget(name: "PipeLanguageTests", dependencies: ["PipeLanguage"]),
     .testTarget(name: "PipelineTests", dependencies: ["Pipeline"]),
+    .testTarget(name: "SamplesTests", dependencies: ["Samples"]),
+    .testTarget(name: "ImagesTests", dependencies: ["Images", "Samples", "JSON"]),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels"]),
     .testTarget(name: "ModelsTests", dependencies: ["Models", "Tensors", "Speculation", "JSON"]),
     .testTarget(name: "SpeculationTests", dependencies: ["Speculation", "CKernels", "Tensors", "JSON"]),
+    .testTarget(name: "StagesTests", dependencies: ["Stages", "Pipeline", "PipeLanguage", "Samples", "JSON"]),
+    .testTarget(name: "CommandTests", dependencies: ["Samples", "massv-pipe"]),
     .testTarget(name: "HouseTests"),
   ]
 )

@@ -73,12 +73,20 @@ static void spread_grey(uint8_t *row, long pixels) {
   for (long i = pixels - 1; i >= 0; i--) row[3 * i] = row[3 * i + 1] = row[3 * i + 2] = row[i];
 }
 
+static int begins(jpeg_saved_marker_ptr marker, const char *prefix, size_t length) {
+  return marker->data_length > length && memcmp(marker->data, prefix, length) == 0;
+}
+
 static void read_orientation(j_decompress_ptr info, mp_picture *picture) {
-  for (jpeg_saved_marker_ptr m = info->marker_list; m; m = m->next)
-    if (m->data_length > 6 && memcmp(m->data, "Exif\0", 5) == 0) {
-      picture->orientation = mp_exif_orientation(m->data, m->data_length);
-      return;
-    }
+  static const char xmp_prefix[] = "http://ns.adobe.com/xap/1.0/";
+  jpeg_saved_marker_ptr exif = NULL, xmp = NULL;
+  // Of several the first EXIF counts, which the others only continue, and the last XMP.
+  for (jpeg_saved_marker_ptr m = info->marker_list; m; m = m->next) {
+    if (!exif && begins(m, "Exif\0", 6)) exif = m;
+    if (begins(m, xmp_prefix, sizeof xmp_prefix)) xmp = m;
+  }
+  picture->orientation = mp_orientation(
+      exif ? exif->data : NULL, exif ? exif->data_length : 0, xmp ? xmp->data : NULL, xmp ? xmp->data_length : 0);
 }
 
 static void read_rows(j_decompress_ptr info, mp_picture *picture, uint8_t *cmyk) {
@@ -139,7 +147,7 @@ int mp_decode_jpeg(const uint8_t *bytes, size_t count, long max_pixels, mp_pictu
   if (!picture->pixels || (info.out_color_space == JCS_CMYK && !cmyk)) fail_with((j_common_ptr)&info, "out of memory");
   jpeg_start_decompress(&info);
   read_rows(&info, picture, cmyk);
-  // The picture is whole; what stands behind it, even a missing end marker, does not matter.
+  // The picture is whole: damage behind its last row does not matter.
   jpeg_destroy_decompress(&info);
   free(cmyk);
   return 0;

@@ -23,13 +23,15 @@ static const char *status_text(VP8StatusCode status) {
 }
 
 static int read_orientation(const WebPData *data) {
-  int orientation = 1;
   WebPDemuxer *demuxer = WebPDemux(data);
-  WebPChunkIterator chunk;
-  if (demuxer && WebPDemuxGetChunk(demuxer, "EXIF", 1, &chunk)) {
-    orientation = mp_exif_orientation(chunk.chunk.bytes, chunk.chunk.size);
-    WebPDemuxReleaseChunkIterator(&chunk);
+  WebPChunkIterator exif = {0}, xmp = {0};
+  if (demuxer) {
+    WebPDemuxGetChunk(demuxer, "EXIF", 1, &exif);
+    WebPDemuxGetChunk(demuxer, "XMP ", 1, &xmp);
   }
+  int orientation = mp_orientation(exif.chunk.bytes, exif.chunk.size, xmp.chunk.bytes, xmp.chunk.size);
+  WebPDemuxReleaseChunkIterator(&exif);
+  WebPDemuxReleaseChunkIterator(&xmp);
   WebPDemuxDelete(demuxer);
   return orientation;
 }

@@ -1,4 +1,4 @@
-// Pillow's resampling of 8-bit RGB, bit for bit: coefficients in 22-bit fixed point, rows first, then columns.
+// Pillow's resampling of 8-bit RGB, bit for bit: coefficients in 22-bit fixed point, one axis after the other.
 //
 // Source: Pillow's libImaging/Resample.c, whose arithmetic (not its code) this follows.
 #include <math.h>
@@ -106,25 +106,40 @@ static void blend_rows(const uint8_t *in, long stride, const int *w, int count, 
   }
 }
 
+static void resize_rows(const uint8_t *in, long width, long rows, uint8_t *out, long out_width, const filter *f) {
+  for (long y = 0; y < rows; y++) resize_row(in + y * width * 3, out + y * out_width * 3, out_width, f);
+}
+
+// `first` is the place of the row that `in` begins with.
+static void resize_columns(const uint8_t *in, long first, long width, uint8_t *out, long out_height, const filter *f) {
+  long stride = width * 3;
+  for (long y = 0; y < out_height; y++)
+    blend_rows(in + (f->first[y] - first) * stride, stride, f->weights + y * f->width, f->count[y], out + y * stride);
+}
+
 int mp_resize_rgb(const uint8_t *in, long width, long height, uint8_t *out, long out_width, long out_height, int kind) {
   filter across = {0}, down = {0};
   uint8_t *between = NULL;
   int made = filter_make(&across, width, out_width, kind) && filter_make(&down, height, out_height, kind);
-  // Only rows that some output row draws from are resized.
-  long first = made ? down.first[0] : 0, last = made ? down.first[out_height - 1] + down.count[out_height - 1] : 0;
-  if (made && width != out_width) {
+  // The order decides how the middle is rounded. Pillow has taken columns first since version 13 where the height
+  // loses more than twice what the width loses.
+  int columns_first = height > out_height && height - out_height > 2 * (width - out_width);
+  if (made && height == out_height) {
+    resize_rows(in, width, height, out, out_width, &across);
+  } else if (made && width == out_width) {
+    resize_columns(in, 0, width, out, out_height, &down);
+  } else if (made && columns_first) {
+    between = malloc((size_t)out_height * (size_t)width * 3);
+    made = between != NULL;
+    if (made) resize_columns(in, 0, width, between, out_height, &down);
+    if (made) resize_rows(between, width, out_height, out, out_width, &across);
+  } else if (made) {
+    // Only rows that some output row draws from are resized.
+    long first = down.first[0], last = down.first[out_height - 1] + down.count[out_height - 1];
     between = malloc((size_t)(last - first) * (size_t)out_width * 3);
     made = between != NULL;
-    for (long y = first; made && y < last; y++)
-      resize_row(in + y * width * 3, between + (y - first) * out_width * 3, out_width, &across);
-  }
-  long stride = out_width * 3;
-  const uint8_t *rows = between ? between - first * stride : in;
-  if (made && height == out_height) {
-    memcpy(out, rows, (size_t)(stride * out_height));
-  } else {
-    for (long y = 0; made && y < out_height; y++)
-      blend_rows(rows + down.first[y] * stride, stride, down.weights + y * down.width, down.count[y], out + y * stride);
+    if (made) resize_rows(in + first * width * 3, width, last - first, between, out_width, &across);
+    if (made) resize_columns(between, first, out_width, out, out_height, &down);
   }
   filter_free(&across);
   filter_free(&down);

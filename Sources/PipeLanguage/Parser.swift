@@ -89,9 +89,7 @@ private struct Parser {
   }
 
   mutating func statement(_ file: inout PipeFile) throws(Diagnostic) {
-    guard case .name(let word) = token.kind, following != .sign("=") else {
-      return file.chains.append(try chain())
-    }
+    guard case .name(let word) = token.kind else { return file.chains.append(try chain()) }
     switch word {
     case "param": file.parameters.append(try parameterDefinition())
     case "let": file.lets.append(try letDefinition())

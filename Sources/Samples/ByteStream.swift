@@ -116,5 +116,5 @@ final class ByteStream {
 
 /// libarchive's words for its last error.
 func archiveMessage(_ archive: OpaquePointer?) -> String {
-  archive_error_string(archive).map { String(cString: $0) } ?? "unknown error"
+  archive_error_string(archive).map { String(cString: $0) } ?? "unreadable"
 }

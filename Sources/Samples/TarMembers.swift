@@ -70,8 +70,8 @@ package final class TarMembers {
         if let member = read(entry) { return .member(member) }
       case ARCHIVE_EOF:
         if let problem = passMarker() { return .problem(problem) }
-      default:
-        return .problem(passBrokenHeader())
+      case let status:
+        return .problem(passBrokenHeader(isFatal: status == ARCHIVE_FATAL))
       }
     }
     return nil
@@ -140,7 +140,8 @@ package final class TarMembers {
       }
     }
     if let failure { return .failure(failure) }
-    guard bytes.count == size else { return .failure(tornMember(path, size: Int(size), found: bytes.count)) }
+    // A sparse file's last hole is not handed out; a torn file's missing bytes are an error above.
+    bytes.append(contentsOf: repeatElement(0, count: max(0, Int(size) - bytes.count)))
     return .success(bytes)
   }
 
@@ -157,7 +158,9 @@ package final class TarMembers {
     let marker = base + Int(archive_read_header_position(archive))
     close()
     position = stream.nearest(marker)
+    passSpecialHeaders()
     let zeros = passZeroBlocks()
+    if zeros == 0, block(at: position)?.count == 512 { position += 512 }
     let isAtEnd = stream.bytes(at: position).isEmpty
     if isAtEnd { isFinished = true }
     if isAtEnd, let failure = stream.failure { return problem("byte \(position): \(failure)") }
@@ -166,7 +169,6 @@ package final class TarMembers {
       isBehindMarker = true
       return nil
     }
-    if isAtEnd, position == 0 { return problem("expected a tar archive, found an empty input") }
     if isAtEnd {
       return problem(
         "byte \(position): ends \(zeros == 1 ? "inside" : "without") its end-of-archive marker after \(members); "
@@ -176,6 +178,15 @@ package final class TarMembers {
   }
 
   private var members: String { count == 1 ? "1 member" : "\(count) members" }
+
+  /// Steps over headers that belong to no member, such as a volume's label, and what they hold.
+  private func passSpecialHeaders() {
+    while let block = block(at: position), Self.isHeader(block) {
+      let digits = block[124..<135].drop { $0 == 0x20 }.prefix { (0x30...0x37).contains($0) }
+      let size = Int(String(decoding: digits, as: UTF8.self), radix: 8) ?? 0
+      position += 512 + (size + 511) / 512 * 512
+    }
+  }
 
   /// Steps over whole zero blocks, and over a last piece of zeros shorter than a block; returns how many.
   private func passZeroBlocks() -> Int {
@@ -200,16 +211,20 @@ package final class TarMembers {
   }
 
   /// At a header that is none: says so, and steps to the next block that is one.
-  private func passBrokenHeader() -> ShardProblem {
+  private func passBrokenHeader(isFatal: Bool) -> ShardProblem {
     let message = archiveMessage(archive)
-    let place = base + Int(archive_read_header_position(archive))
+    // After a fatal error libarchive tells only how far it has read.
+    let read = isFatal ? archive_filter_bytes(archive, 0) / 512 * 512 : archive_read_header_position(archive)
+    let place = base + Int(max(0, read))
     close()
-    position = stream.nearest(place)
-    if position == place, block(at: position) != nil { position += 512 }
+    // At least one block further than where this archive began, so that reading always comes to an end.
+    position = max(stream.nearest(place), base)
+    if block(at: position) != nil { position += 512 }
     while let block = block(at: position), !Self.isHeader(block) { position += 512 }
     if block(at: position) == nil { isFinished = true }
-    if isFinished, let failure = stream.failure { return problem("byte \(position): \(failure)") }
-    if count == 0, isFinished { return problem("expected a tar archive: \(message)") }
+    if isFinished, let failure = stream.failure { return problem("byte \(stream.windowEnd): \(failure)") }
+    if isFinished, stream.windowEnd == 0 { return problem("expected a tar archive, found an empty input") }
+    if isFinished, count == 0 { return problem("expected a tar archive: \(message)") }
     let context = isBehindMarker ? "behind the end-of-archive marker" : "after \(members)"
     return problem(
       "byte \(place): \(message), \(context); "

@@ -53,19 +53,15 @@ package final class BatchDecoder {
       let logits = target.logits(hidden.rows(hidden.rows - 1..<hidden.rows), engine)
       logits.withValues { session.verify($0, stride: logits.columns) }
     }
-    if let drafting = request.drafting, !session.isFinished, drafting.gamma != 0 {
-      session.proposalState = timed(\.draft) {
-        drafting.proposer.begin(drafting.prompt, capacity: request.maximumTokens, engine)
-      }.0
-    }
     return session
   }
 
   /// One round for these answers: proposals, then the target's pass over all of them.
   package func advance(_ sessions: [Session]) {
-    let drafting = sessions.filter { $0.proposalState != nil && $0.room > 0 }
+    let drafting = sessions.filter { $0.request.drafting != nil && $0.room > 0 }
     let isOpen = drafting.contains { $0.request.drafting?.gamma == nil }
     let chosen = isOpen ? controller.next() : 0
+    let isCatchingUp = !draftedLastRound || drafting.contains { $0.proposalState == nil }
     let (steps, draft) = timed(\.draft) { propose(drafting, chosen) }
     let proposed = sessions.map(\.drafts.count)
     let before = sessions.map(\.answer.accepted)
@@ -75,7 +71,7 @@ package final class BatchDecoder {
     controller.record(
       proposed: proposed.max() ?? 0, steps: steps, accepted: accepted.reduce(0, +),
       examined: zip(proposed, accepted).reduce(0) { $0 + min($1.0, $1.1 + 1) }, draft: draft, verify: verify,
-      isCatchingUp: !draftedLastRound)
+      isCatchingUp: isCatchingUp)
     draftedLastRound = steps > 0
   }
 
@@ -104,8 +100,14 @@ package final class BatchDecoder {
       let group = sessions.filter {
         $0.request.drafting?.proposer === drafting.proposer && $0.request.drafting?.gamma == drafting.gamma
       }
-      if session !== group.first { continue }
-      steps += drafting.proposer.propose(drafting.gamma ?? chosen, for: group, engine)
+      let count = drafting.gamma ?? chosen
+      if session !== group.first || count == 0 { continue }
+      // The drafter reads a prompt when it is first asked: while drafting is off, it costs nothing.
+      for one in group where one.proposalState == nil {
+        guard let prompt = one.request.drafting?.prompt else { continue }
+        one.proposalState = drafting.proposer.begin(prompt, capacity: one.request.maximumTokens, engine)
+      }
+      steps += drafting.proposer.propose(count, for: group, engine)
     }
     return steps
   }

@@ -34,7 +34,9 @@ struct Run: ParsableCommand {
   }
 
   func run() throws {
+    // A closed pipe and a file that may not grow are errors of the write, not the end of the process.
     signal(SIGPIPE, SIG_IGN)
+    signal(SIGXFSZ, SIG_IGN)
     let bound = try bind()
     let context = RunContext(options: options)
     let signals = SignalWatch(context)

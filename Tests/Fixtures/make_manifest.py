@@ -9,6 +9,8 @@ MAKERS = [
     ("Tests/Fixtures/images/", "Tests/Fixtures/make_images.py"),
     ("Tests/Fixtures/models/", "Tests/Fixtures/make_models.py"),
     ("examples/models/", "Tests/Fixtures/make_models.py"),
+    ("Tests/Fixtures/expected/torture.tsv", "Tests/Fixtures/make_torture.py"),
+    ("Tests/Fixtures/expected/resize.json", "Tests/Fixtures/make_resize.py"),
     ("Tests/Fixtures/expected/", "Tests/Fixtures/make_expected.py"),
     ("examples/shapes", "examples/make_examples.py"),
     ("Tests/Fixtures/templates/", "published by Qwen, Apache-2.0"),
@@ -21,6 +23,9 @@ def listing():
         base = ROOT / prefix.rstrip("/")
         files = sorted(base.parent.glob("shapes*")) if prefix == "examples/shapes" else [base]
         files = [f for top in files for f in ([top] if top.is_file() else sorted(top.rglob("*"))) if f.is_file()]
+        # The first entry that names a file tells who made it.
+        listed = {line.split("\t")[0] for line in lines}
+        files = [f for f in files if f.relative_to(ROOT).as_posix() not in listed]
         lines += [f"{f.relative_to(ROOT).as_posix()}\t{sha256(f.read_bytes())}\t{maker}" for f in files]
     return lines
 

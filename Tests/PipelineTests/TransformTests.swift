@@ -9,7 +9,7 @@ private final class Source: Stage {
 }
 
 @Test func aFailureCostsItsRecordAlone() throws {
-  let records = (0..<3).map { Record(key: "r\($0)", shard: "-", index: $0, members: []) }
+  let records = (0..<3).map { Record(key: "r\($0)", shard: "-", index: $0) }
   let slot = Slot<Int>("doubled")
   let stage = Transform("double", upstream: Source(records), meter: Meter()) { record throws(StageFailure) in
     if record.index == 1 { throw StageFailure(stage: "double", message: "odd one") }

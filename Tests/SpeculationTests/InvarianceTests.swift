@@ -14,6 +14,8 @@ private struct Cases {
   let text: Decoder
   let massv: Decoder
   let projector: Projector
+  let textProposer: LanguageModelProposer
+  let massvProposer: LanguageModelProposer
   var requests: [(line: JSONValue, request: DecodeRequest, features: Tensor?)] = []
   let stops: Set<Int32>
 
@@ -28,6 +30,8 @@ private struct Cases {
     massv = try Qwen2.load(folder: drafter, config: try ConfigReader(path: drafter + "/config.json"), format: nil)
     projector = try Projector(
       folder: drafter, massv: try ConfigReader(path: drafter + "/massv.json"), outputs: massv.configuration.hidden)
+    textProposer = LanguageModelProposer(text)
+    massvProposer = LanguageModelProposer(massv)
     try readRequests()
   }
 
@@ -70,25 +74,29 @@ private struct Cases {
   }
 
   /// The requests as this drafter sees them: visual tokens projected, or left out.
-  func requests(for drafter: String) -> [DecodeRequest] {
+  func requests(for drafter: String, gamma: Int?) -> [DecodeRequest] {
     requests.map { item in
       var request = item.request
       if drafter == "massv" {
         let visual = item.features.map { projector($0, Engine(threads: 1)) }
-        request.draftEmbeddings = embed(request.prompt, with: massv, visual: visual)
+        request.drafting = Drafting(
+          proposer: massvProposer,
+          prompt: DraftPrompt(tokens: request.prompt, embeddings: embed(request.prompt, with: massv, visual: visual)),
+          gamma: gamma)
       } else if drafter == "text" {
-        let image = target.configuration
-        let words = request.prompt.filter { ![image.imageToken, image.visionStart, image.visionEnd].contains($0) }
-        request.draftEmbeddings = text.embed(words)
+        let words = request.prompt.filter { !target.imageMarkers.contains($0) }
+        request.drafting = Drafting(
+          proposer: textProposer, prompt: DraftPrompt(tokens: words, embeddings: text.embed(words)), gamma: gamma)
       }
       return request
     }
   }
 
-  func decoder(_ drafter: String, gamma: Int, threads: Int, inFlight: Int, settings: SamplingSettings) -> BatchDecoder {
+  func decoder(threads: Int, settings: SamplingSettings, acceptance: Acceptance = .gumbel) -> BatchDecoder {
     BatchDecoder(
-      target: target.language, drafter: drafter == "massv" ? massv : drafter == "text" ? text : nil,
-      settings: settings, gamma: gamma, seed: 7, stops: stops, inFlight: inFlight, engine: Engine(threads: threads))
+      target: target.language,
+      rules: ChoiceRules(sampling: settings, acceptance: acceptance, seed: 7, stops: stops),
+      engine: Engine(threads: threads))
   }
 }
 
@@ -103,18 +111,16 @@ private func settings(temperature: Float, topP: Float = 1, penalty: Float = 1.05
 @Test(arguments: [settings(temperature: 0), settings(temperature: 0.7, topP: 0.9), settings(temperature: 1)])
 private func tokensDoNotDependOnDrafterGammaThreadsOrNeighbours(settings: SamplingSettings) throws {
   let cases = try Cases()
-  let plain = cases.decoder("none", gamma: 0, threads: 1, inFlight: 1, settings: settings)
-    .answers(to: cases.requests(for: "none")).map(\.tokens)
+  let plain = cases.decoder(threads: 1, settings: settings)
+    .answers(to: cases.requests(for: "none", gamma: 0), inFlight: 1).map(\.tokens)
   #expect(plain.count == 12)
   var accepted: [String: Int] = [:]
   for drafter in ["none", "text", "massv"] {
-    let requests = cases.requests(for: drafter)
-    for gamma in [1, 2, 5, 8] {
+    for gamma in [nil, 1, 2, 5, 8] {
+      let requests = cases.requests(for: drafter, gamma: gamma)
       for (threads, inFlight) in [(1, 1), (1, 4), (2, 1), (2, 4)] {
-        let answers = cases.decoder(
-          drafter, gamma: gamma, threads: threads, inFlight: inFlight, settings: settings
-        ).answers(to: requests)
-        #expect(answers.map(\.tokens) == plain, "\(drafter) γ=\(gamma) threads=\(threads) in flight=\(inFlight)")
+        let answers = cases.decoder(threads: threads, settings: settings).answers(to: requests, inFlight: inFlight)
+        #expect(answers.map(\.tokens) == plain, "\(drafter) γ=\(gamma.map(String.init) ?? "auto") threads=\(threads) in flight=\(inFlight)")
         accepted[drafter, default: 0] += answers.reduce(0) { $0 + $1.accepted }
         for answer in answers where drafter == "none" { #expect(answer.rounds == answer.tokens.count - 1) }
       }
@@ -126,21 +132,20 @@ private func tokensDoNotDependOnDrafterGammaThreadsOrNeighbours(settings: Sampli
 
 @Test func speculativeGreedyAnswersEqualTheReference() throws {
   let cases = try Cases()
-  for (item, request) in zip(cases.requests, cases.requests(for: "massv")) {
+  for (item, request) in zip(cases.requests, cases.requests(for: "massv", gamma: 5)) {
     let penalty = Float(item.line["repetition_penalty"]?.double ?? 1)
-    let decoder = cases.decoder(
-      "massv", gamma: 5, threads: 2, inFlight: 1, settings: settings(temperature: 0, penalty: penalty))
-    let answer = decoder.answers(to: [request])[0]
+    let decoder = cases.decoder(threads: 2, settings: settings(temperature: 0, penalty: penalty))
+    let answer = decoder.answers(to: [request], inFlight: 1)[0]
     #expect(answer.tokens.map(Int.init) == item.line["tokens"]?.array?.compactMap(\.int), "\(request.key)")
   }
 }
 
 @Test func nothingToAnswerGivesAnEmptyAnswer() throws {
   let cases = try Cases()
-  var request = cases.requests(for: "massv")[0]
-  let decoder = cases.decoder("massv", gamma: 5, threads: 1, inFlight: 1, settings: settings(temperature: 0))
+  var request = cases.requests(for: "massv", gamma: 5)[0]
+  let decoder = cases.decoder(threads: 1, settings: settings(temperature: 0))
   request.maximumTokens = 0
-  #expect(decoder.answers(to: [request]).map(\.tokens) == [[]])
+  #expect(decoder.answers(to: [request], inFlight: 1).map(\.tokens) == [[]])
   request.maximumTokens = 1
-  #expect(decoder.answers(to: [request]).map(\.tokens.count) == [1])
+  #expect(decoder.answers(to: [request], inFlight: 1).map(\.tokens.count) == [1])
 }

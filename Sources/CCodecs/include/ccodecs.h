@@ -24,13 +24,14 @@ typedef struct {
 /// the picture is an error; damage that the library can pass over is not.
 int mp_decode_jpeg(const uint8_t *bytes, size_t count, long max_pixels, mp_picture *picture, char *message);
 /// The same for PNG: the default image of an animation; 16 bits are cut to the upper 8 except in grey pictures without
-/// alpha, where values above 255 become 255, as in Pillow.
+/// an alpha channel, where values above 255 become 255, as in Pillow.
 int mp_decode_png(const uint8_t *bytes, size_t count, long max_pixels, mp_picture *picture, char *message);
 /// The same for WebP: the first frame of an animation.
 int mp_decode_webp(const uint8_t *bytes, size_t count, long max_pixels, mp_picture *picture, char *message);
 
-/// The orientation (1 to 8) that a block of EXIF data holds, with or without its "Exif" prefix; 1 where it holds none.
-int mp_exif_orientation(const uint8_t *bytes, size_t count);
+/// The orientation (1 to 8) of a picture with these blocks of EXIF data, with or without its "Exif" prefix, and of XMP.
+/// Either may be NULL. XMP counts only where EXIF says nothing, as in Pillow; 1 where neither does.
+int mp_orientation(const uint8_t *exif, size_t exif_count, const uint8_t *xmp, size_t xmp_count);
 
 /// rgb = rgba laid on white, with Pillow's rounding.
 void mp_lay_on_white(const uint8_t *rgba, uint8_t *rgb, long pixels);

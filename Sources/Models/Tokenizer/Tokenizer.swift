@@ -1,4 +1,3 @@
-import Foundation
 import JSON
 
 /// Text to token ids and back, as `tokenizer.json` says: byte-level BPE as in the Qwen2 family.
@@ -66,9 +65,8 @@ package struct Tokenizer: Sendable {
   }
 
   private func encodeText(_ bytes: UnsafeBufferPointer<UInt8>, _ ids: inout [Int32]) {
-    // Nothing below U+0300 changes under NFC, and its UTF-8 begins with a byte below 0xCC.
-    guard normalizesToNFC, bytes.contains(where: { $0 >= 0xCC }) else { return encodeWords(bytes, &ids) }
-    var composed = String(decoding: bytes, as: UTF8.self).precomposedStringWithCanonicalMapping
+    guard normalizesToNFC, Normalization.mayChange(bytes) else { return encodeWords(bytes, &ids) }
+    var composed = Normalization.composed(bytes)
     composed.withUTF8 { encodeWords($0, &ids) }
   }
 

@@ -1,0 +1,126 @@
+import Foundation
+import Samples
+import Testing
+
+private let caption = "$TOOL run pipelines/caption.pipe max-tokens=12"
+
+@Test func resultsGoToStandardOutputAlone() throws {
+  let scratch = try ScratchFolder()
+  let outcome = try Command.shell("\(caption) < examples/shapes.tar > $OUT/a --stats $OUT/stats", scratch: scratch.path)
+  #expect(outcome.status == 0 && outcome.errors == "")
+  #expect(try scratch.lines("a").count == 12)
+  #expect(try scratch.lines("stats")[0].hasPrefix("{\"records\":12,\"failed\":0,"))
+}
+
+@Test(arguments: [
+  ("run nowhere.pipe", 66, "nowhere.pipe: cannot be read"),
+  ("run pipelines/caption.pipe promt=x < examples/shapes.tar", 64, "did you mean \"prompt\"?"),
+  ("run pipelines/caption.pipe --set verify.max-tokens=0 < examples/shapes.tar", 64, "a whole number from 1"),
+  ("run pipelines/caption.pipe target=nowhere < examples/shapes.tar", 66, "nowhere/config.json: cannot be read"),
+  ("run pipelines/caption.pipe draft=examples < examples/shapes.tar", 66, "examples/config.json"),
+  ("run pipelines/caption.pipe --set read.shards=no-{1..3}.tar", 66, "no-1.tar: No such file"),
+  ("run pipelines/caption.pipe --threads 0 < examples/shapes.tar", 64, "--threads"),
+  ("run pipelines/caption.pipe --memory lots < examples/shapes.tar", 64, "--memory"),
+  ("check pipelines/caption.pipe README.md", 0, ""),
+  ("check examples/shapes.tar", 64, "error:"),
+  ("graph pipelines/caption.pipe --format dot", 0, ""),
+  ("stages emit", 0, ""),
+  ("stages emitt", 64, "did you mean \"emit\"?"),
+  ("inspect examples/models/random-target", 0, ""),
+  ("inspect examples/models/random-massv", 0, ""),
+  ("inspect examples", 66, "examples/config.json: cannot be read"),
+  ("run pipelines/caption.pipe max-tokens=4 < /dev/null", 1, ""),
+  ("run pipelines/caption.pipe max-tokens=4 < examples/shapes.tar > /dev/full", 66, "No space left on device"),
+  ("--help", 0, ""), ("frobnicate", 64, ""),
+]) func exitStatusAndMessages(arguments: String, status: Int32, message: String) throws {
+  let scratch = try ScratchFolder()
+  let redirect = arguments.contains(">") ? "" : "> $OUT/a"
+  let outcome = try Command.shell("$TOOL \(arguments) \(redirect)", scratch: scratch.path)
+  #expect(outcome.status == status, "\(outcome.errors)")
+  #expect(message.isEmpty || outcome.errors.contains(message), "\(outcome.errors)")
+}
+
+@Test func aBadRecordCostsThatRecordOnly() throws {
+  let scratch = try ScratchFolder()
+  let writer = TarWriter()
+  var tar: [UInt8] = []
+  let good = Array(try Data(contentsOf: URL(fileURLWithPath: Command.root + "/examples/shapes/shape-00.jpg")))
+  for (key, bytes) in [("a", good), ("b", Array("<html>".utf8)), ("c", good), ("d", Array(good.prefix(900))), ("e", good)] {
+    tar += try writer.sample(key: key, members: [SampleMember(field: "jpg", bytes: bytes)])
+  }
+  try Data(tar + writer.end()).write(to: URL(fileURLWithPath: scratch.path + "/in.tar"))
+  let outcome = try Command.shell("\(caption) < $OUT/in.tar > $OUT/a --stats $OUT/s", scratch: scratch.path)
+  let lines = try scratch.lines("a")
+  #expect(outcome.status == 1)
+  #expect(lines.count == 5)
+  #expect(lines[1].hasPrefix(#"{"key":"b","error":{"stage":"decode","message":"b.jpg: expected a JPEG"#))
+  #expect(lines[3].hasPrefix(#"{"key":"d","error":{"stage":"decode","message":"d.jpg: JPEG: the file ends"#))
+  for index in [2, 4] { #expect(lines[index].dropFirst(9) == lines[0].dropFirst(9)) }
+  #expect(try scratch.lines("s")[0].hasPrefix("{\"records\":5,\"failed\":2,"))
+  let skip = try Command.shell("\(caption) --set emit.on-error=skip < $OUT/in.tar > $OUT/a", scratch: scratch.path)
+  #expect(skip.status == 1)
+  #expect(try scratch.lines("a").count == 3)
+  let stop = try Command.shell("\(caption) --set emit.on-error=stop < $OUT/in.tar > $OUT/a", scratch: scratch.path)
+  #expect(stop.status == 1 && stop.errors.contains("record b: decode"))
+  #expect(try scratch.lines("a").count == 2)
+}
+
+@Test func aClosedPipeEndsTheRunQuietly() throws {
+  let scratch = try ScratchFolder()
+  let many = "for i in 1 2 3 4 5 6 7 8 9 10; do cat examples/shapes.tar; done"
+  let script = "(\(many)) | { \(caption) --set emit.fields=[key,text,token_ids]; echo $? > $OUT/status; } | head -3 > $OUT/a"
+  let outcome = try Command.shell(script, scratch: scratch.path)
+  #expect(try scratch.lines("a").count == 3)
+  #expect(try scratch.lines("status") == ["0"])
+  #expect(outcome.errors == "")
+}
+
+@Test func aSignalEndsTheRunAfterTheRecordInHand() throws {
+  let scratch = try ScratchFolder()
+  // An endless input: only the signal ends the run.
+  let script = "while cat examples/shapes.tar; do :; done | $TOOL run pipelines/caption.pipe max-tokens=12 > $OUT/a & "
+    + "pid=$!; while [ ! -s $OUT/a ]; do sleep 0.05; done; sleep 0.3; kill -INT $pid; wait $pid; echo $? > $OUT/status"
+  _ = try Command.shell(script, scratch: scratch.path)
+  #expect(try scratch.lines("status") == ["130"])
+  let text = String(decoding: try scratch.bytes("a"), as: UTF8.self)
+  #expect(text.hasSuffix("}\n"))
+}
+
+@Test func theFirstLineIsOutBeforeTheSecondShardIsRead() throws {
+  let scratch = try ScratchFolder()
+  // The second shard is a pipe that gets its content only when the first line is there.
+  let script = """
+    mkfifo $OUT/s-2.tar; for i in 1 2 3 4; do cat examples/shapes.tar; done > $OUT/s-1.tar
+    $TOOL run pipelines/caption.pipe max-tokens=4 --set read.shards=$OUT/s-{1..2}.tar > $OUT/a &
+    for i in $(seq 200); do [ -s $OUT/a ] && break; sleep 0.05; done
+    wc -l < $OUT/a > $OUT/early; cat examples/shapes.tar > $OUT/s-2.tar; wait $!; echo $? > $OUT/status
+    """
+  _ = try Command.shell(script, scratch: scratch.path)
+  #expect(Int(try scratch.lines("early")[0]) ?? 0 > 0)
+  #expect(try scratch.lines("status") == ["0"])
+  #expect(try scratch.lines("a").count == 60)
+}
+
+@Test func memoryDoesNotGrowWithTheStream() throws {
+  let scratch = try ScratchFolder()
+  let picture = Array(try Data(contentsOf: URL(fileURLWithPath: Command.root + "/Tests/Fixtures/images/tile-28x28.png")))
+  func run(_ count: Int) throws -> Command.Outcome {
+    let writer = TarWriter()
+    let path = scratch.path + "/in.tar"
+    _ = FileManager.default.createFile(atPath: path, contents: nil)
+    let file = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+    for index in 0..<count {
+      let members = [SampleMember(field: "png", bytes: picture)]
+      try file.write(contentsOf: Data(writer.sample(key: "r\(index)", members: members)))
+    }
+    try file.write(contentsOf: Data(writer.end()))
+    try file.close()
+    return try Command.shell("exec $TOOL run pipelines/caption.pipe max-tokens=4 < $OUT/in.tar > $OUT/a", scratch: scratch.path)
+  }
+  let few = try run(1000)
+  let many = try run(20_000)
+  #expect(few.status == 0 && many.status == 0)
+  #expect(try scratch.lines("a").count == 20_000)
+  print("peak memory: \(few.peak) KB for 1,000 records, \(many.peak) KB for 20,000")
+  #expect(Double(many.peak) < Double(few.peak) * 1.1)
+}

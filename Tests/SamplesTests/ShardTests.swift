@@ -1,0 +1,184 @@
+import Foundation
+import Samples
+import Testing
+
+private let sharedData: String? = {
+  let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent().deletingLastPathComponent().path
+  let path = ProcessInfo.processInfo.environment["MASSV_SHARED_DATA"] ?? root + "/shared/data"
+  return FileManager.default.fileExists(atPath: path) ? path : nil
+}()
+
+/// Everything that a shard of these bytes holds.
+private func samples(_ bytes: [UInt8], limits: SampleLimits = SampleLimits()) throws -> [Sample] {
+  let path = FileManager.default.temporaryDirectory.path + "/massv-pipe-test-" + UUID().uuidString
+  defer { try? FileManager.default.removeItem(atPath: path) }
+  try Data(bytes).write(to: URL(fileURLWithPath: path))
+  return try all(path, limits)
+}
+
+private func all(_ path: String, _ limits: SampleLimits = SampleLimits()) throws -> [Sample] {
+  let reader = try SampleReader(path: path, limits: limits)
+  var samples: [Sample] = []
+  while let sample = reader.next() { samples.append(sample) }
+  return samples
+}
+
+private func tar(_ samples: [(String, [(String, String)])], marker: Bool = true) throws -> [UInt8] {
+  let writer = TarWriter()
+  var bytes: [UInt8] = []
+  for (key, members) in samples {
+    bytes += try writer.sample(key: key, members: members.map { SampleMember(field: $0.0, bytes: Array($0.1.utf8)) })
+  }
+  return marker ? bytes + writer.end() : bytes
+}
+
+private let two = [("a/1", [("jpg", "one"), ("txt", "caption")]), ("a/2.x", [("seg.png", "two")])]
+
+@Test func membersWithOneKeyAreOneSample() throws {
+  let found = try samples(tar(two))
+  #expect(found.map(\.key) == ["a/1", "a/2"])
+  #expect(found[0].members.map(\.field) == ["jpg", "txt"])
+  #expect(found[1].members.map(\.field) == ["x.seg.png"])
+  #expect(found.allSatisfy { $0.problem == nil })
+}
+
+@Test func concatenatedShardsReadAsOne() throws {
+  let bytes = try tar(two) + [UInt8](repeating: 0, count: 9 * 512) + tar([("b", [("txt", "x")])])
+  #expect(try samples(bytes).map(\.key) == ["a/1", "a/2", "b"])
+  #expect(try samples(bytes).allSatisfy { $0.problem == nil })
+}
+
+@Test func aShardWithoutItsMarkerIsReported() throws {
+  let found = try samples(tar(two, marker: false))
+  #expect(found.map(\.key).prefix(2) == ["a/1", "a/2"])
+  #expect(found.count == 3 && found[2].isOfShard)
+  #expect(found[2].problem?.description.contains("ends without its end-of-archive marker after 3 members") == true)
+  // One block of zeros is half a marker.
+  let half = try samples(tar(two, marker: false) + [UInt8](repeating: 0, count: 512))
+  #expect(half.last?.problem?.description.contains("ends inside its end-of-archive marker") == true)
+}
+
+@Test func membersBehindALoneZeroBlockAreReadAndReported() throws {
+  let bytes = try tar(two, marker: false) + [UInt8](repeating: 0, count: 512) + tar([("b", [("txt", "x")])])
+  let found = try samples(bytes)
+  #expect(found.map(\.key).filter { !$0.hasPrefix("/") } == ["a/1", "a/2", "b"])
+  #expect(found.compactMap(\.problem).map(\.description).filter { $0.contains("lone zero block") }.count == 1)
+}
+
+@Test func readingGoesOnBehindABrokenHeader() throws {
+  var bytes = try tar([("a", [("txt", "1")]), ("b", [("txt", "2")]), ("c", [("txt", "3")])])
+  bytes[1024 + 20] ^= 0x55
+  let found = try samples(bytes)
+  #expect(found.map(\.key).filter { !$0.hasPrefix("/") } == ["a", "c"])
+  #expect(found.filter(\.isOfShard).count == 1)
+  #expect(found.first(where: \.isOfShard)?.problem?.description.contains("reading goes on at byte 2048") == true)
+}
+
+@Test func everyTruncationIsReported() throws {
+  let whole = try tar([("a", [("jpg", String(repeating: "x", count: 700)), ("txt", "t")]), ("b", [("txt", "u")])])
+  for length in stride(from: 0, to: whole.count - 511, by: 97) {
+    let found = try samples(Array(whole[..<length]))
+    #expect(found.contains { $0.problem != nil }, "cut at \(length)")
+  }
+}
+
+@Test func aFieldTwiceCostsItsSampleAlone() throws {
+  let found = try samples(tar([("a", [("txt", "1"), ("TXT", "2")]), ("b", [("txt", "3")])]))
+  #expect(found.map(\.key) == ["a", "b"])
+  #expect(found[0].problem?.description.contains("field \"txt\" twice") == true)
+  #expect(found[1].problem == nil)
+}
+
+@Test func limitsCostTheirSampleAlone() throws {
+  let bytes = try tar([("a", [("txt", "1234567890")]), ("b", [("txt", "3"), ("cls", "4")]), ("c", [("txt", "5")])])
+  let members = try samples(bytes, limits: SampleLimits(memberBytes: 5, sampleBytes: 1000))
+  #expect(members.map { $0.problem == nil } == [false, true, true])
+  let records = try samples(bytes, limits: SampleLimits(memberBytes: 50, sampleBytes: 100))
+  #expect(records.map { $0.problem == nil } == [true, false, true])
+}
+
+@Test func whatIsNoFileOfASampleIsPassedOver() {
+  #expect(SampleReader.split("a/b.seg.PNG")?.field == "seg.png")
+  #expect(SampleReader.split("a.b/c.jpg")?.key == "a.b/c")
+  for path in ["README", ".hidden.jpg", "a/.b.jpg", "__meta__/a.jpg", "__info__.json", "a/"] {
+    #expect(SampleReader.split(path) == nil, "\(path)")
+  }
+}
+
+@Test(arguments: ["gzip", "xz", "zstd", "lz4", "bzip2"]) func compressedShardsRead(program: String) throws {
+  let folder = FileManager.default.temporaryDirectory.path + "/massv-pipe-test-" + UUID().uuidString
+  defer { try? FileManager.default.removeItem(atPath: folder) }
+  try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+  try Data(tar(two)).write(to: URL(fileURLWithPath: folder + "/a.tar"))
+  let shell = Process()
+  shell.executableURL = URL(fileURLWithPath: "/bin/sh")
+  // Two streams one behind the other, as `cat a.tar.gz a.tar.gz` leaves them.
+  shell.arguments = [
+    "-c", "command -v \(program) >/dev/null || exit 3; cd '\(folder)'; \(program) -c a.tar > b; cat b b > c; head -c 300 b > d",
+  ]
+  try shell.run()
+  shell.waitUntilExit()
+  if shell.terminationStatus == 3 { return print("\(program) is not here: skipped") }
+  #expect(try all(folder + "/c").map(\.key) == ["a/1", "a/2", "a/1", "a/2"])
+  #expect(try all(folder + "/c").allSatisfy { $0.problem == nil })
+}
+
+@Test func patternsStandForTheirNames() throws {
+  #expect(try ShardPattern.expand("d/{008..011}.tar") == ["d/008.tar", "d/009.tar", "d/010.tar", "d/011.tar"])
+  #expect(try ShardPattern.expand("{a,b}-{1..2}") == ["a-1", "a-2", "b-1", "b-2"])
+  #expect(try ShardPattern.expand("plain.tar") == ["plain.tar"])
+  for bad in ["{", "a{b}c", "{1..99999999999}", "{5..1}", "{0..999999}{0..999999}"] {
+    #expect(throws: ShardPattern.Failure.self, "\(bad)") { try ShardPattern.expand(bad) }
+  }
+}
+
+@Test(.enabled(if: sharedData != nil, "no torture archives beside the project"))
+func everyTortureArchiveEndsInSamplesOrProblems() throws {
+  let folder = try #require(sharedData) + "/tar-torture"
+  let files = FileManager.default.enumerator(atPath: folder)?.compactMap { $0 as? String }.sorted() ?? []
+  var archives = 0
+  for file in files where file != "manifest.tsv" {
+    var isFolder: ObjCBool = false
+    _ = FileManager.default.fileExists(atPath: folder + "/" + file, isDirectory: &isFolder)
+    if isFolder.boolValue { continue }
+    archives += 1
+    let found = try all(folder + "/" + file, SampleLimits(memberBytes: 64 << 20, sampleBytes: 256 << 20))
+    let damaged = ["trunc", "incomplete", "size_base256", "size_octal_max", "huge", "html", "garbage"]
+    if damaged.contains(where: file.contains), !file.contains("compat") {
+      #expect(found.contains { $0.problem != nil }, "\(file) reads as whole")
+    }
+    if file.contains("wds_ok") { #expect(found.count == 3 && found.allSatisfy { $0.problem == nil }, "\(file)") }
+  }
+  #expect(archives == 159)
+}
+
+/// Regular files that Python's tarfile counts where it reads an archive as sound: `ok 5=1 0=2`.
+private func regularFiles(_ verdict: Substring) -> Int? {
+  guard verdict.hasPrefix("ok "), !verdict.contains("short") else { return nil }
+  // A regular file's type is 0, 7, S where it is sparse, or in old archives a zero byte.
+  return verdict.dropFirst(3).split(separator: " ").reduce(0) { sum, piece in
+    let parts = piece.split(separator: "=", omittingEmptySubsequences: false)
+    return parts.count == 2 && ["0", "7", "S", "\0"].contains(parts[0]) ? sum + (Int(parts[1]) ?? 0) : sum
+  }
+}
+
+@Test(.enabled(if: sharedData != nil, "no torture archives beside the project"))
+func regularFilesAreThoseThatTarfileFinds() throws {
+  let folder = try #require(sharedData) + "/tar-torture"
+  let manifest = String(decoding: try Data(contentsOf: URL(fileURLWithPath: folder + "/manifest.tsv")), as: UTF8.self)
+  // Python takes these for regular files: an empty name, and a header type of its own.
+  let known: Set = ["synth/empty_name.tar"]
+  var compared = 0
+  for line in manifest.split(separator: "\n").dropFirst() {
+    let columns = line.split(separator: "\t", omittingEmptySubsequences: false)
+    guard columns.count > 5, let expected = regularFiles(columns[5]), !known.contains(String(columns[0])) else { continue }
+    let descriptor = open(folder + "/" + columns[0], O_RDONLY)
+    let members = TarMembers(name: "a", descriptor: descriptor, closes: true, limit: 1 << 30)
+    var found = 0
+    while let event = members.next() { if case .member = event { found += 1 } }
+    #expect(found == expected, "\(columns[0])")
+    compared += 1
+  }
+  #expect(compared > 80)
+}

@@ -1,0 +1,107 @@
+import Foundation
+import JSON
+import Pipeline
+import Testing
+
+/// Prompts of the reference that share a system line, a penalty and a length: one run of a pipe.
+private struct Group: Hashable {
+  let system: String?
+  let penalty: Double
+  let maximumTokens: Int
+}
+
+private struct Case {
+  let line: JSONValue
+  let image: [UInt8]?
+
+  /// The picture's bytes, `skip` where they lie in a folder that is not here.
+  enum Source { case image([UInt8]), text, skip }
+
+  static func source(_ image: JSONValue?, photos: [String: [UInt8]]) throws -> Source {
+    guard let image, !image.isNull else { return .text }
+    if let file = image["file"]?.string { return .image(try read(Place.root + "/" + file)) }
+    guard let shared = Place.sharedData else { return .skip }
+    if let file = image["torture"]?.string { return .image(try read(shared + "/torture/" + file)) }
+    guard let bytes = photos[image["member"]?.string ?? ""] else { return .skip }
+    return .image(bytes)
+  }
+}
+
+/// Members of the photographs' tar by path: read with tar's own layout, not with the code under test.
+private func photographs() throws -> [String: [UInt8]] {
+  guard let shared = Place.sharedData else { return [:] }
+  let tar = try read(shared + "/photos.tar")
+  var photos: [String: [UInt8]] = [:]
+  var at = 0
+  while at + 512 <= tar.count, tar[at] != 0 {
+    let name = String(decoding: tar[at..<at + 100].prefix { $0 != 0 }, as: UTF8.self)
+    let size = Int(String(decoding: tar[at + 124..<at + 135], as: UTF8.self), radix: 8) ?? 0
+    photos[name] = Array(tar[at + 512..<at + 512 + size])
+    at += 512 + (size + 511) / 512 * 512
+  }
+  return photos
+}
+
+@Test(arguments: [
+  ("qwen25vl-hub", Place.target), ("qwen25vl-v5", Place.root + "/Tests/Fixtures/models/qwen25vl-v5"),
+])
+private func answersToPicturesEqualTheReference(name: String, folder: String) throws {
+  let photos = try photographs()
+  let text = try String(contentsOfFile: Place.root + "/Tests/Fixtures/expected/\(name).jsonl", encoding: .utf8)
+  var groups: [Group: [(JSONValue, [UInt8]?)]] = [:]
+  var skipped = 0
+  for line in try text.split(separator: "\n").map({ try JSONValue(parsing: Array($0.utf8)) }) {
+    let group = Group(
+      system: line["system"]?.string, penalty: try #require(line["repetition_penalty"]?.double),
+      maximumTokens: try #require(line["max_new_tokens"]?.int))
+    switch try Case.source(line["image"], photos: photos) {
+    case .image(let bytes): groups[group, default: []].append((line, bytes))
+    case .text: groups[group, default: []].append((line, nil))
+    case .skip: skipped += 1
+    }
+  }
+  var pictures = 0
+  for (group, cases) in groups {
+    try compare(cases, group, folder)
+    pictures += cases.filter { $0.1 != nil }.count
+  }
+  print("\(name): \(pictures) pictures compared with the reference from their files on; \(skipped) are not here")
+  #expect(pictures >= 21)
+}
+
+private func compare(_ cases: [(JSONValue, [UInt8]?)], _ group: Group, _ folder: String) throws {
+  let scratch = try Scratch()
+  let shard = try scratch.shard(
+    "cases.tar",
+    cases.map { line, image in
+      var members: [(String, [UInt8])] = image.map { [("jpg", $0)] } ?? []
+      var prompt = JSONWriter()
+      prompt.object { writer in
+        writer.key("question")
+        writer.string(line["prompt"]?.string ?? "")
+      }
+      members.append(("json", prompt.bytes))
+      return (line["id"]?.string ?? "", members)
+    })
+  let system = group.system.map { "system=\"\($0)\"" } ?? ""
+  let meter = Meter()
+  try run(
+    """
+    let m = model path="\(folder)"
+    read shards="\(shard)" | decode | encode model=m | prompt model=m field=json.question \(system)
+    | generate model=m temperature=0 repetition-penalty=\(group.penalty) max-tokens=\(group.maximumTokens)
+    | emit fields=[key, text, token_ids, width, height] path="\(scratch.file("out.jsonl"))"
+    """, meter: meter)
+  let lines = try scratch.lines(of: "out.jsonl")
+  #expect(lines.count == cases.count)
+  for (found, (line, image)) in zip(lines, cases) {
+    let id = line["id"]?.string ?? ""
+    #expect(found["key"]?.string == id)
+    #expect(found["error"] == nil, "\(id): \(found["error"]?["message"]?.string ?? "")")
+    #expect(found["token_ids"]?.array?.compactMap(\.int) == line["tokens"]?.array?.compactMap(\.int), "\(id)")
+    #expect(found["text"]?.string == line["text"]?.string, "\(id)")
+    if image != nil {
+      #expect([found["width"]?.int, found["height"]?.int] == line["rgb_size"]?.array?.map(\.int), "\(id)")
+    }
+  }
+}
