@@ -76,7 +76,8 @@ extension Picture {
     guard let format = PictureFormat(bytes) else {
       let start = bytes.prefix(4).map { String($0, radix: 16) }.joined(separator: " ")
       throw PictureError(
-        bytes.isEmpty ? "expected a JPEG, PNG or WebP file, found no bytes"
+        bytes.isEmpty
+          ? "expected a JPEG, PNG or WebP file, found no bytes"
           : "expected a JPEG, PNG or WebP file, found one that begins with the bytes \(start)")
     }
     var raw = mp_picture()

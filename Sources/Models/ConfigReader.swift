@@ -1,5 +1,5 @@
-import JSON
 import Foundation
+import JSON
 import Tensors
 
 /// A model folder that cannot be used: which file, what was expected, what was found.

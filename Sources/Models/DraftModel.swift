@@ -41,7 +41,8 @@ package struct DraftModel: Sendable {
     }
     let projector = try Projector(folder: folder.path, massv: massv, outputs: hidden)
     guard projector.inputs == vision.patches.featureWidth else {
-      throw massv.invalid("vision_width", expected: "the width of the target's features, \(vision.patches.featureWidth)")
+      throw massv.invalid(
+        "vision_width", expected: "the width of the target's features, \(vision.patches.featureWidth)")
     }
     return projector
   }

@@ -24,7 +24,8 @@ package struct ImagePlan: Sendable, Equatable {
       throw ModelError("\(folder): expected preprocessor_config.json or processor_config.json, found neither")
     }
     for (key, value) in [
-      ("patch_size", tower.patchSize), ("merge_size", tower.mergeSize), ("temporal_patch_size", tower.temporalPatchSize),
+      ("patch_size", tower.patchSize), ("merge_size", tower.mergeSize),
+      ("temporal_patch_size", tower.temporalPatchSize),
     ] where try settings.count(key, default: value) != value {
       throw settings.invalid(key, expected: "\(value), as in config.json")
     }

@@ -25,7 +25,8 @@ package struct Projector: Sendable {
     first = try loader.linear("linear_1", hidden, inputs, bias: true)
     second = try loader.linear("linear_2", outputs, hidden, bias: true)
     let epsilon = Float(try settings.number("norm_eps", default: 1e-6))
-    norm = try settings.flag("output_norm", default: false)
+    norm =
+      try settings.flag("output_norm", default: false)
       ? try loader.norm("norm", outputs, epsilon: epsilon) : nil
     try loader.store.finish()
   }

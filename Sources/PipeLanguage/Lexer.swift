@@ -109,7 +109,8 @@ struct Lexer {
     while at < bytes.count, Self.continuesWord(bytes[at]) || bytes[at] == UInt8(ascii: "+") { at += 1 }
     let text = String(decoding: bytes[start..<at], as: UTF8.self)
     let digits = text.last.map { "kKMGT".contains($0) } == true ? String(text.dropLast()) : text
-    guard let value = Double(digits), value.isFinite, digits.utf8.allSatisfy({ Set("0123456789.eE+-".utf8).contains($0) })
+    guard let value = Double(digits), value.isFinite,
+      digits.utf8.allSatisfy({ Set("0123456789.eE+-".utf8).contains($0) })
     else {
       report("\"\(text.prefix(60))\" is no number", start..<at, hint: "text that begins with a digit needs quotes")
       return nil

@@ -84,7 +84,9 @@ package struct Diagnostic: Error, Sendable, CustomStringConvertible {
   /// The line that holds the range, and carets below the range. Long lines are cut around it.
   private static func excerpt(_ text: SourceText, _ range: Range<Int>) -> [String] {
     let column = text.place(of: range.lowerBound).column - 1
-    let scalars = Array(text.line(of: range.lowerBound).unicodeScalars).map { $0.value < 32 || $0.value == 127 ? " " : $0 }
+    let scalars = Array(text.line(of: range.lowerBound).unicodeScalars).map {
+      $0.value < 32 || $0.value == 127 ? " " : $0
+    }
     let first = max(0, column - 60)
     let shown = scalars[min(first, scalars.count)..<min(scalars.count, first + 120)]
     let end = min(range.upperBound, text.bytes.count)

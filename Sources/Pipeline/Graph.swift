@@ -22,7 +22,10 @@ package struct PipeGraph {
     resourceNames = Set(pipe.resources.map(\.name))
     for resource in pipe.resources {
       let path = resource.arguments.values["path"].map { " " + Self.shown($0) } ?? ""
-      models.append(Node(id: "let_\(Self.identifier(resource.name))", title: "\(resource.name): \(resource.definition.name)\(path)", depth: 0))
+      models.append(
+        Node(
+          id: "let_\(Self.identifier(resource.name))", title: "\(resource.name): \(resource.definition.name)\(path)",
+          depth: 0))
     }
     for chain in pipe.chains { _ = add(chain, after: nil, fields: [], depth: 0) }
   }
@@ -98,7 +101,9 @@ package struct PipeGraph {
     var lines = ["flowchart LR"]
     lines += models.map { "  \($0.id)[(\(safe($0.title)))]" }
     lines += nodes.map { "  \($0.id)[\(safe($0.title))]" }
-    lines += edges.map { $0.label.isEmpty ? "  \($0.from) --> \($0.to)" : "  \($0.from) -->|\(safe($0.label))| \($0.to)" }
+    lines += edges.map {
+      $0.label.isEmpty ? "  \($0.from) --> \($0.to)" : "  \($0.from) -->|\(safe($0.label))| \($0.to)"
+    }
     lines += uses.map { "  \($0.from) -.-> \($0.to)" }
     return lines.joined(separator: "\n") + "\n"
   }

@@ -25,7 +25,8 @@ extension ParameterType {
   }
 
   private static func bounds(_ range: ClosedRange<Double>) -> String {
-    range.upperBound.isFinite ? "from \(shortNumber(range.lowerBound)) to \(shortNumber(range.upperBound))"
+    range.upperBound.isFinite
+      ? "from \(shortNumber(range.lowerBound)) to \(shortNumber(range.upperBound))"
       : "from \(shortNumber(range.lowerBound))"
   }
 

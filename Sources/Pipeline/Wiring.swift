@@ -40,7 +40,8 @@ private func misplacedLink(_ bound: BoundCall, catalog: Catalog) -> Diagnostic {
   return Diagnostic(
     "\"\(bound.call.name.text)\" stands first in a chain, but it needs records from a stage before it",
     at: bound.call.name.origin,
-    hint: "a chain begins with \(sources.joined(separator: " or ")); is a '|' missing before \"\(bound.call.name.text)\"?")
+    hint:
+      "a chain begins with \(sources.joined(separator: " or ")); is a '|' missing before \"\(bound.call.name.text)\"?")
 }
 
 private func unwritten(_ field: String, of stage: String, at origin: Origin, catalog: Catalog) -> Diagnostic {

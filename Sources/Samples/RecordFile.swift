@@ -94,7 +94,10 @@ package final class RecordFile {
   private func write(_ bytes: [UInt8]) throws(OutputFailure) {
     var written = 0
     while written < bytes.count {
-      let count = bytes.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress! + written, $0.count - written) }
+      let count = bytes.withUnsafeBytes { all in
+        let rest = UnsafeRawBufferPointer(rebasing: all[written...])
+        return Foundation.write(descriptor, rest.baseAddress, rest.count)
+      }
       if count < 0, errno == EINTR { continue }
       guard count >= 0 else { throw Self.failure(name) }
       written += count

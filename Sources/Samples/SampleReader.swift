@@ -128,7 +128,8 @@ package final class SampleReader {
       } else if size > limits.sampleBytes {
         sample.problem =
           sample.problem
-          ?? ShardProblem(description: "\(shard): sample \(sample.key): more than the limit of \(limits.sampleBytes) bytes")
+          ?? ShardProblem(
+            description: "\(shard): sample \(sample.key): more than the limit of \(limits.sampleBytes) bytes")
         sample.members = []
       } else if sample.problem == nil {
         sample.members.append(SampleMember(field: field, bytes: bytes))

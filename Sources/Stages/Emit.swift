@@ -11,11 +11,13 @@ enum Emit {
       parameters: [
         ParameterDeclaration(
           "fields", .words(RecordWriter.fieldNames, prefixes: ["json."]), default: "key,text", "what a line holds"),
-        ParameterDeclaration("format", .choice(RecordFormat.allCases.map(\.rawValue)), default: "jsonl", "how it is written"),
+        ParameterDeclaration(
+          "format", .choice(RecordFormat.allCases.map(\.rawValue)), default: "jsonl", "how it is written"),
         ParameterDeclaration(
           "path", .path(optional: true), default: "none", "a file (.gz and .lz4 compress), none for standard output"),
         ParameterDeclaration(
-          "on-error", .choice(["record", "skip", "stop"]), default: "record", "what a failed record leaves: a line, nothing, the end"),
+          "on-error", .choice(["record", "skip", "stop"]), default: "record",
+          "what a failed record leaves: a line, nothing, the end"),
       ],
       readsNamed: { fieldsRead($0) })
   ) { inputs, context throws(RunFailure) in
@@ -25,7 +27,8 @@ enum Emit {
   /// Fields that earlier stages must write for what the arguments ask for.
   private static func fieldsRead(_ arguments: Arguments) -> [ArgumentWord] {
     let format = RecordFormat(rawValue: arguments.text("format")) ?? .jsonl
-    let words = format == .llava
+    let words =
+      format == .llava
       ? ["prompt", "text"].map { ArgumentWord(text: $0, origin: .catalog) } : arguments.words("fields")
     let members = format == .tar ? [ArgumentWord(text: Field.members.name, origin: .catalog)] : []
     return members

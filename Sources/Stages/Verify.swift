@@ -143,7 +143,9 @@ private final class AnswerStage: Stage {
     guard record.failure == nil, let prompt = record[Field.prompt] else { return pending }
     let limit = resource.target.language.configuration.maximumPositions
     guard !prompt.tokens.isEmpty, prompt.tokens.count < limit else {
-      let expected = prompt.tokens.isEmpty ? "expected a prompt, found an empty one"
+      let expected =
+        prompt.tokens.isEmpty
+        ? "expected a prompt, found an empty one"
         : "the prompt has \(prompt.tokens.count) tokens, the model reads \(limit) at most"
       pending.record.failure = StageFailure(stage: name, message: expected)
       return pending

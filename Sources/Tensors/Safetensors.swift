@@ -29,7 +29,8 @@ package struct SafetensorsFile: Sendable {
   package init(path: String) throws(WeightError) {
     file = try MappedFile(path: path)
     guard file.bytes.count >= 8 else {
-      throw WeightError("\(path): byte 0: expected a safetensors header length of 8 bytes, the file has \(file.bytes.count)")
+      throw WeightError(
+        "\(path): byte 0: expected a safetensors header length of 8 bytes, the file has \(file.bytes.count)")
     }
     let length = file.bytes.loadUnaligned(as: UInt64.self).littleEndian
     guard length >= 2, length <= UInt64(min(Self.maximumHeader, file.bytes.count - 8)) else {

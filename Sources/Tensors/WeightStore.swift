@@ -1,5 +1,5 @@
-import JSON
 import Foundation
+import JSON
 import Synchronization
 
 /// All tensors of a model folder, by name, and which of them a model has asked for.

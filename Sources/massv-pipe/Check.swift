@@ -1,6 +1,6 @@
 import ArgumentParser
-import Pipeline
 import PipeLanguage
+import Pipeline
 import Stages
 
 /// `massv-pipe check PIPE…`: parses, binds and wires; loads nothing.

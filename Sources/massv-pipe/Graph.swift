@@ -1,6 +1,6 @@
 import ArgumentParser
-import Pipeline
 import PipeLanguage
+import Pipeline
 import Stages
 
 extension GraphFormat: ExpressibleByArgument {}

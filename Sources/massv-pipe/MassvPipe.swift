@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
-import Pipeline
 import PipeLanguage
+import Pipeline
 
 /// The command. Exit status: 0 every record succeeded, 1 some failed, 64 bad usage or a bad pipe, 66 an input or a
 /// model could not be read, 70 internal error.
@@ -34,7 +34,8 @@ func say(_ text: String) throws(ExitCode) {
 
 /// Reads a pipe's file, `-` for standard input.
 func readSource(_ path: String) throws(ExitCode) -> SourceText {
-  let data = path == "-" ? try? FileHandle.standardInput.readToEnd() ?? Data() : FileManager.default.contents(atPath: path)
+  let data =
+    path == "-" ? try? FileHandle.standardInput.readToEnd() ?? Data() : FileManager.default.contents(atPath: path)
   guard let data else {
     complain("\(path): cannot be read")
     throw ExitCode(66)

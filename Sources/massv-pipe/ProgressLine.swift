@@ -77,6 +77,7 @@ final class ProgressLine: @unchecked Sendable {
 
   private func duration(_ seconds: Double) -> String {
     let whole = Int(seconds)
-    return whole >= 3600 ? "\(whole / 3600)h \(whole % 3600 / 60)m" : whole >= 60 ? "\(whole / 60)m \(whole % 60)s" : "\(whole)s"
+    return whole >= 3600
+      ? "\(whole / 3600)h \(whole % 3600 / 60)m" : whole >= 60 ? "\(whole / 60)m \(whole % 60)s" : "\(whole)s"
   }
 }

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
-import Pipeline
 import PipeLanguage
+import Pipeline
 import Stages
 
 /// `massv-pipe run PIPE [NAME=VALUE]…`: runs a pipe to its end.
@@ -11,7 +11,8 @@ struct Run: ParsableCommand {
     discussion: "Results go to standard output or the named file, everything else to standard error.")
 
   @Argument(help: "A pipe file, - for standard input.") var pipe: String
-  @Argument(help: ArgumentHelp("Values of the pipe's parameters.", valueName: "name=value")) var parameters: [String] = []
+  @Argument(help: ArgumentHelp("Values of the pipe's parameters.", valueName: "name=value")) var parameters: [String] =
+    []
   @Option(
     name: .customLong("set"),
     help: ArgumentHelp("Sets one argument of one stage.", valueName: "stage.arg=value"))

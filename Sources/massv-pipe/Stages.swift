@@ -1,6 +1,6 @@
 import ArgumentParser
-import Pipeline
 import PipeLanguage
+import Pipeline
 import Stages
 
 /// `massv-pipe stages [NAME]`: the stage catalogue.
@@ -32,7 +32,8 @@ struct StagesCommand: ParsableCommand {
 
   private func describe(_ stage: StageDeclaration) -> String {
     var text = "\(stage.name): \(stage.summary)\n"
-    for (label, fields) in [("reads", stage.reads), ("uses", stage.uses), ("writes", stage.writes)] where !fields.isEmpty {
+    for (label, fields) in [("reads", stage.reads), ("uses", stage.uses), ("writes", stage.writes)]
+    where !fields.isEmpty {
       text += "  \(label) \(fields.joined(separator: " "))\n"
     }
     if stage.takesBranch { text += "  takes a branch: \(stage.name) ( STAGE | … )\n" }

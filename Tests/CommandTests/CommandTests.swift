@@ -45,7 +45,9 @@ private let caption = "$TOOL run pipelines/caption.pipe max-tokens=12"
   let writer = TarWriter()
   var tar: [UInt8] = []
   let good = Array(try Data(contentsOf: URL(fileURLWithPath: Command.root + "/examples/shapes/shape-00.jpg")))
-  for (key, bytes) in [("a", good), ("b", Array("<html>".utf8)), ("c", good), ("d", Array(good.prefix(900))), ("e", good)] {
+  for (key, bytes) in [
+    ("a", good), ("b", Array("<html>".utf8)), ("c", good), ("d", Array(good.prefix(900))), ("e", good),
+  ] {
     tar += try writer.sample(key: key, members: [SampleMember(field: "jpg", bytes: bytes)])
   }
   try Data(tar + writer.end()).write(to: URL(fileURLWithPath: scratch.path + "/in.tar"))
@@ -68,7 +70,8 @@ private let caption = "$TOOL run pipelines/caption.pipe max-tokens=12"
 @Test func aClosedPipeEndsTheRunQuietly() throws {
   let scratch = try ScratchFolder()
   let many = "for i in 1 2 3 4 5 6 7 8 9 10; do cat examples/shapes.tar; done"
-  let script = "(\(many)) | { \(caption) --set emit.fields=[key,text,token_ids]; echo $? > $OUT/status; } | head -3 > $OUT/a"
+  let script =
+    "(\(many)) | { \(caption) --set emit.fields=[key,text,token_ids]; echo $? > $OUT/status; } | head -3 > $OUT/a"
   let outcome = try Command.shell(script, scratch: scratch.path)
   #expect(try scratch.lines("a").count == 3)
   #expect(try scratch.lines("status") == ["0"])
@@ -78,7 +81,8 @@ private let caption = "$TOOL run pipelines/caption.pipe max-tokens=12"
 @Test func aSignalEndsTheRunAfterTheRecordInHand() throws {
   let scratch = try ScratchFolder()
   // An endless input: only the signal ends the run.
-  let script = "while cat examples/shapes.tar; do :; done | $TOOL run pipelines/caption.pipe max-tokens=12 > $OUT/a & "
+  let script =
+    "while cat examples/shapes.tar; do :; done | $TOOL run pipelines/caption.pipe max-tokens=12 > $OUT/a & "
     + "pid=$!; while [ ! -s $OUT/a ]; do sleep 0.05; done; sleep 0.3; kill -INT $pid; wait $pid; echo $? > $OUT/status"
   _ = try Command.shell(script, scratch: scratch.path)
   #expect(try scratch.lines("status") == ["130"])
@@ -103,7 +107,8 @@ private let caption = "$TOOL run pipelines/caption.pipe max-tokens=12"
 
 @Test func memoryDoesNotGrowWithTheStream() throws {
   let scratch = try ScratchFolder()
-  let picture = Array(try Data(contentsOf: URL(fileURLWithPath: Command.root + "/Tests/Fixtures/images/tile-28x28.png")))
+  let picture = Array(
+    try Data(contentsOf: URL(fileURLWithPath: Command.root + "/Tests/Fixtures/images/tile-28x28.png")))
   func run(_ count: Int) throws -> Command.Outcome {
     let writer = TarWriter()
     let path = scratch.path + "/in.tar"
@@ -115,7 +120,8 @@ private let caption = "$TOOL run pipelines/caption.pipe max-tokens=12"
     }
     try file.write(contentsOf: Data(writer.end()))
     try file.close()
-    return try Command.shell("exec $TOOL run pipelines/caption.pipe max-tokens=4 < $OUT/in.tar > $OUT/a", scratch: scratch.path)
+    return try Command.shell(
+      "exec $TOOL run pipelines/caption.pipe max-tokens=4 < $OUT/in.tar > $OUT/a", scratch: scratch.path)
   }
   let few = try run(1000)
   let many = try run(20_000)

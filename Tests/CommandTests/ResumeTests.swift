@@ -65,7 +65,8 @@ private func whole(_ name: String, _ scratch: ScratchFolder) throws -> [UInt8] {
   let run = "$TOOL run pipelines/caption.pipe max-tokens=6 --set emit.format=tar --set emit.path=$OUT/out.tar"
   #expect(try Command.shell("\(run) < examples/shapes.tar", scratch: scratch.path).status == 0)
   let expected = try scratch.bytes("out.tar")
-  for length in [0, 100, 512, 9000, expected.count - 5000, expected.count - 1024, expected.count - 512, expected.count] {
+  for length in [0, 100, 512, 9000, expected.count - 5000, expected.count - 1024, expected.count - 512, expected.count]
+  {
     try Data(expected[..<length]).write(to: URL(fileURLWithPath: scratch.path + "/out.tar"))
     let outcome = try Command.shell("\(run) --resume < examples/shapes.tar", scratch: scratch.path)
     #expect(outcome.status == 0, "\(outcome.errors)")
@@ -95,7 +96,9 @@ private func whole(_ name: String, _ scratch: ScratchFolder) throws -> [UInt8] {
   let other = try Command.shell("\(run) --resume < examples/shapes.tar >> $OUT/b", scratch: scratch.path)
   #expect(other.status == 66)
   #expect(other.errors.contains("its last record is \"shape-11\", record 2 of the input is \"shape-02\""))
-  let short = try Command.shell("cat $OUT/a >> $OUT/a2; cat $OUT/a >> $OUT/a2; \(run) --resume < examples/shapes.tar >> $OUT/a2", scratch: scratch.path)
+  let short = try Command.shell(
+    "cat $OUT/a >> $OUT/a2; cat $OUT/a >> $OUT/a2; \(run) --resume < examples/shapes.tar >> $OUT/a2",
+    scratch: scratch.path)
   #expect(short.status == 66 && short.errors.contains("it has 24 records, the input only 12"))
 }
 
@@ -103,7 +106,8 @@ private func whole(_ name: String, _ scratch: ScratchFolder) throws -> [UInt8] {
   let scratch = try ScratchFolder()
   let expected = try whole("whole.jsonl", scratch)
   // A limit on file sizes stands for the full disk: one block more than nothing fits.
-  let limited = try Command.shell("ulimit -f 2; $TOOL \(caption("$OUT/out.jsonl")) < $OUT/in.tar", scratch: scratch.path)
+  let limited = try Command.shell(
+    "ulimit -f 2; $TOOL \(caption("$OUT/out.jsonl")) < $OUT/in.tar", scratch: scratch.path)
   #expect(limited.status == 66, "\(limited.errors)")
   #expect(limited.errors.contains("out.jsonl: File too large"))
   #expect(expected.starts(with: try scratch.bytes("out.jsonl")))

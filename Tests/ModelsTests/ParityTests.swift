@@ -1,10 +1,9 @@
-import JSON
 import Foundation
+import JSON
+import Models
 import Speculation
 import Tensors
 import Testing
-
-import Models
 
 private let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
   .deletingLastPathComponent().path

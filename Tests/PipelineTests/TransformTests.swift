@@ -1,6 +1,5 @@
-import Testing
-
 import Pipeline
+import Testing
 
 private final class Source: Stage {
   private var left: [Record]

@@ -115,7 +115,8 @@ private let two = [("a/1", [("jpg", "one"), ("txt", "caption")]), ("a/2.x", [("s
   shell.executableURL = URL(fileURLWithPath: "/bin/sh")
   // Two streams one behind the other, as `cat a.tar.gz a.tar.gz` leaves them.
   shell.arguments = [
-    "-c", "command -v \(program) >/dev/null || exit 3; cd '\(folder)'; \(program) -c a.tar > b; cat b b > c; head -c 300 b > d",
+    "-c",
+    "command -v \(program) >/dev/null || exit 3; cd '\(folder)'; \(program) -c a.tar > b; cat b b > c; head -c 300 b > d",
   ]
   try shell.run()
   shell.waitUntilExit()
@@ -172,7 +173,9 @@ func regularFilesAreThoseThatTarfileFinds() throws {
   var compared = 0
   for line in manifest.split(separator: "\n").dropFirst() {
     let columns = line.split(separator: "\t", omittingEmptySubsequences: false)
-    guard columns.count > 5, let expected = regularFiles(columns[5]), !known.contains(String(columns[0])) else { continue }
+    guard columns.count > 5, let expected = regularFiles(columns[5]), !known.contains(String(columns[0])) else {
+      continue
+    }
     let descriptor = open(folder + "/" + columns[0], O_RDONLY)
     let members = TarMembers(name: "a", descriptor: descriptor, closes: true, limit: 1 << 30)
     var found = 0

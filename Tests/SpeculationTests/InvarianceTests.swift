@@ -1,5 +1,5 @@
-import JSON
 import Foundation
+import JSON
 import Models
 import Speculation
 import Tensors
@@ -120,7 +120,9 @@ private func tokensDoNotDependOnDrafterGammaThreadsOrNeighbours(settings: Sampli
       let requests = cases.requests(for: drafter, gamma: gamma)
       for (threads, inFlight) in [(1, 1), (1, 4), (2, 1), (2, 4)] {
         let answers = cases.decoder(threads: threads, settings: settings).answers(to: requests, inFlight: inFlight)
-        #expect(answers.map(\.tokens) == plain, "\(drafter) γ=\(gamma.map(String.init) ?? "auto") threads=\(threads) in flight=\(inFlight)")
+        #expect(
+          answers.map(\.tokens) == plain,
+          "\(drafter) γ=\(gamma.map(String.init) ?? "auto") threads=\(threads) in flight=\(inFlight)")
         accepted[drafter, default: 0] += answers.reduce(0) { $0 + $1.accepted }
         for answer in answers where drafter == "none" { #expect(answer.rounds == answer.tokens.count - 1) }
       }

@@ -1,6 +1,6 @@
 import Foundation
-import Pipeline
 import PipeLanguage
+import Pipeline
 import Stages
 import Testing
 
@@ -59,9 +59,12 @@ private let shipped: [String] = {
   let pipe = "param n = 3\nread | limit@first records=$n | limit records=2 | limit records=1 | emit fields=[key]"
   #expect(errors(pipe, Overrides(parameters: ["n=5"])) == [])
   #expect(errors(pipe, Overrides(settings: ["first.records=9", "emit.fields=[key,index]"])) == [])
-  #expect(errors(pipe, Overrides(parameters: ["m=5"])).first?.contains("command line: m=5: error: the pipe has no parameter") == true)
+  #expect(
+    errors(pipe, Overrides(parameters: ["m=5"])).first?.contains("command line: m=5: error: the pipe has no parameter")
+      == true)
   #expect(errors(pipe, Overrides(parameters: ["n=many"])).first?.contains("command line: n=many") == true)
-  #expect(errors(pipe, Overrides(settings: ["limit.records=9"])).first?.contains("more than one stage is called") == true)
+  #expect(
+    errors(pipe, Overrides(settings: ["limit.records=9"])).first?.contains("more than one stage is called") == true)
   #expect(errors(pipe, Overrides(settings: ["emitt.path=x"])).first?.contains("did you mean \"emit\"?") == true)
   #expect(errors(pipe, Overrides(settings: ["emit.pth=x"])).first?.contains("did you mean \"path\"?") == true)
   #expect(errors(pipe, Overrides(settings: ["emit"])).first?.contains("expected STAGE.ARG=VALUE") == true)
@@ -107,7 +110,10 @@ private let shipped: [String] = {
 
 @Test(arguments: GraphFormat.allCases) func aGraphShowsEveryStage(format: GraphFormat) throws {
   let source = SourceText(
-    name: "a.pipe", text: "let m = model path=\"a \\\"b\\\"\"\nread | tee@x ( emit fields=[key] ) | decode | encode model=m | limit records=1")
+    name: "a.pipe",
+    text:
+      "let m = model path=\"a \\\"b\\\"\"\nread | tee@x ( emit fields=[key] ) | decode | encode model=m | limit records=1"
+  )
   let text = PipeGraph(try BoundPipe(source, catalog: .standard)).rendered(as: format)
   for word in ["read", "tee@x", "emit", "decode", "encode", "limit"] { #expect(text.contains(word), "\(text)") }
   #expect(text.hasSuffix("\n"))

@@ -1,7 +1,7 @@
 import Foundation
 import JSON
-import Pipeline
 import PipeLanguage
+import Pipeline
 import Samples
 import Stages
 import Testing
@@ -17,7 +17,8 @@ enum Place {
 
   /// Photographs and torture files, nil where they are not here.
   static let sharedData: String? = {
-    let path = ProcessInfo.processInfo.environment["MASSV_SHARED_DATA"]
+    let path =
+      ProcessInfo.processInfo.environment["MASSV_SHARED_DATA"]
       ?? URL(fileURLWithPath: root).deletingLastPathComponent().path + "/shared/data"
     return FileManager.default.fileExists(atPath: path) ? path : nil
   }()

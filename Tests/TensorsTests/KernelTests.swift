@@ -1,7 +1,7 @@
 import CKernels
-import Testing
-
+import Foundation
 import Tensors
+import Testing
 
 private func noise(_ count: Int, _ seed: UInt64) -> [Float] {
   (0..<count).map { Float(Int64(bitPattern: mp_mix(seed, UInt64($0))) >> 40) / Float(1 << 23) }
@@ -78,7 +78,5 @@ private func noise(_ count: Int, _ seed: UInt64) -> [Float] {
     #expect(chiSquare < 18.47)
   }
 }
-
-import Foundation
 
 extension Double { fileprivate var logarithm: Double { log(self) } }

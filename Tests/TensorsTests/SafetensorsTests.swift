@@ -1,7 +1,6 @@
 import Foundation
-import Testing
-
 import Tensors
+import Testing
 
 private func file(header: String, data: Int = 16, length: UInt64? = nil) -> [UInt8] {
   let bytes = Array(header.utf8)
@@ -44,12 +43,14 @@ private struct Hostile: CustomTestStringConvertible, Sendable {
   Hostile(file(header: #"{"a":{"dtype":"Q9","shape":[4],"data_offsets":[0,16]}}"#), "unknown element type"),
   Hostile(
     file(
-      header: #"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,12]},"b":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}}"#
+      header:
+        #"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,12]},"b":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}}"#
     ), "overlap"
   ),
   Hostile(
     file(
-      header: #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#
+      header:
+        #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#
     ), "duplicate key"
   ),
   Hostile(file(header: String(repeating: "[", count: 5000)), "deeper than 64"),

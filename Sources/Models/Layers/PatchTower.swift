@@ -148,11 +148,11 @@ package struct PatchTower: Sendable {
 private func sideBySide(_ a: Tensor, _ b: Tensor) -> Tensor {
   let result = Tensor(rows: a.rows, columns: a.columns + b.columns)
   result.withMutable { out in
-    a.withValues { a_ in
-      b.withValues { b_ in
+    a.withValues { left in
+      b.withValues { right in
         for row in 0..<a.rows {
-          (out + row * result.columns).update(from: a_ + row * a.columns, count: a.columns)
-          (out + row * result.columns + a.columns).update(from: b_ + row * b.columns, count: b.columns)
+          (out + row * result.columns).update(from: left + row * a.columns, count: a.columns)
+          (out + row * result.columns + a.columns).update(from: right + row * b.columns, count: b.columns)
         }
       }
     }

@@ -33,7 +33,8 @@ package struct RotaryEmbedding: Sendable {
   ///   - sections: M-RoPE's sections, which sum to width/2; empty for plain positions.
   package init(width: Int, base: Double, sections: [Int] = []) {
     frequencies = (0..<width / 2).map { 1 / Float(pow(base, Double(2 * $0) / Double(width))) }
-    axes = sections.isEmpty
+    axes =
+      sections.isEmpty
       ? Array(repeating: 0, count: width / 2)
       : sections.enumerated().flatMap { index, size in Array(repeating: index % 3, count: size) }
   }

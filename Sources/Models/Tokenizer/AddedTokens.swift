@@ -17,7 +17,8 @@ struct AddedTokens: Sendable {
   /// Reads `added_tokens` of a tokenizer file.
   init(_ json: JSONValue?, place: String) throws(ModelError) {
     for item in json?.array ?? [] {
-      guard let id = item["id"]?.int, (0..<(1 << 24)).contains(id), let content = item["content"]?.string, !content.isEmpty
+      guard let id = item["id"]?.int, (0..<(1 << 24)).contains(id), let content = item["content"]?.string,
+        !content.isEmpty
       else { throw ModelError("\(place): added_tokens: expected an id and a content, found \(item.kind)") }
       tokens.append(
         Token(

@@ -122,7 +122,9 @@ struct SplitCompiler {
     case "{":
       guard let close = pattern[at...].firstIndex(of: "}") else { throw failure("'{' without its '}'") }
       let parts = String(pattern[at + 1..<close]).split(separator: ",", omittingEmptySubsequences: false)
-      guard let least = parts.first.flatMap({ Int($0) }), parts.count <= 2 else { throw failure("expected {least,most}") }
+      guard let least = parts.first.flatMap({ Int($0) }), parts.count <= 2 else {
+        throw failure("expected {least,most}")
+      }
       bounds = (least, parts.count == 1 ? least : parts[1].isEmpty ? .max : Int(parts[1]) ?? -1)
       guard bounds.0 >= 0, bounds.1 >= bounds.0 else { throw failure("expected {least,most}") }
       at = close

@@ -64,7 +64,9 @@ struct TokenizerSource {
 
   /// Every token's bytes and id.
   func vocabulary() throws(ModelError) -> [ByteString: Int32] {
-    guard case .object(let members)? = try model()["vocab"] else { throw failure("model.vocab", "an object", json["model"]?["vocab"]) }
+    guard case .object(let members)? = try model()["vocab"] else {
+      throw failure("model.vocab", "an object", json["model"]?["vocab"])
+    }
     var vocabulary: [ByteString: Int32] = [:]
     vocabulary.reserveCapacity(members.count)
     for (text, value) in members {
@@ -78,7 +80,9 @@ struct TokenizerSource {
   }
 
   func merges(_ vocabulary: [ByteString: Int32]) throws(ModelError) -> [(left: Int32, right: Int32, symbol: Int32)] {
-    guard let list = try model()["merges"]?.array else { throw failure("model.merges", "a list", json["model"]?["merges"]) }
+    guard let list = try model()["merges"]?.array else {
+      throw failure("model.merges", "a list", json["model"]?["merges"])
+    }
     var merges: [(left: Int32, right: Int32, symbol: Int32)] = []
     merges.reserveCapacity(list.count)
     for item in list {
@@ -98,7 +102,9 @@ struct TokenizerSource {
       let parts = text.split(separator: " ", omittingEmptySubsequences: false)
       return parts.count == 2 ? (String(parts[0]), String(parts[1])) : nil
     }
-    guard let parts = item.array, parts.count == 2, let left = parts[0].string, let right = parts[1].string else { return nil }
+    guard let parts = item.array, parts.count == 2, let left = parts[0].string, let right = parts[1].string else {
+      return nil
+    }
     return (left, right)
   }
 
