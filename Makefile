@@ -16,7 +16,7 @@ build: libraries
 	@swift build -c release --product massv-pipe 1>&2
 
 test: libraries
-	swift test -c release
+	swift test -c release --no-parallel
 
 benchmark: libraries
 	@swift build -c release --product benchmarks 1>&2

@@ -12,7 +12,7 @@
 
 #include "ckernels.h"
 
-enum { SPINS_BEFORE_SLEEP = 20000, SPINS_BEFORE_YIELD = 2000 };
+enum { SPINS_BEFORE_SLEEP = 4000, SPINS_BEFORE_YIELD = 500 };
 
 struct mp_pool {
   _Atomic uint32_t generation;
