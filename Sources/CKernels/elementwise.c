@@ -11,7 +11,21 @@ void mp_rotate(float *x, long heads, long dim, const float *cosine, const float 
   MP_CALL(rotate, x, heads, dim, cosine, sine);
 }
 
-void mp_silu_multiply(float *gate, const float *up, long count) { MP_CALL(silu_multiply, gate, up, count); }
+void mp_layer_norm(const float *x, const float *weight, const float *bias, float eps, long count, float *y) {
+  MP_CALL(layer_norm, x, weight, bias, eps, count, y);
+}
+
+void mp_silu_multiply(float *gate, const float *up, long count) { MP_CALL(silu_in_place_multiply, gate, up, count); }
+
+void mp_gelu_tanh_multiply(float *gate, const float *up, long count) { MP_CALL(gelu_tanh_multiply, gate, up, count); }
+
+void mp_gelu_tanh(float *x, long count) { MP_CALL(gelu_tanh, x, count); }
+
+void mp_quick_gelu(float *x, long count) { MP_CALL(quick_gelu, x, count); }
+
+void mp_soft_cap(float *x, float cap, long count) {
+  for (long i = 0; i < count; i++) x[i] = tanhf(x[i] / cap) * cap;
+}
 
 void mp_gelu(float *x, long count) {
   for (long i = 0; i < count; i++) x[i] = 0.5f * x[i] * (1.0f + erff(x[i] * 0.707106781f));

@@ -2,7 +2,7 @@
 #include "lanes.h"
 #include "exponential.h"
 
-static void ISA(rms_norm)(const float *x, const float *weight, float eps, long count, float *y) {
+static float ISA(sum_of_squares)(const float *x, long count) {
   v8 sum = {0};
   long i = 0;
   for (; i + 8 <= count; i += 8) {
@@ -11,7 +11,20 @@ static void ISA(rms_norm)(const float *x, const float *weight, float eps, long c
   }
   float total = ISA(fold8)(sum);
   for (long j = i; j < count; j++) total = __builtin_fmaf(x[j], x[j], total);
-  float scale = 1.0f / __builtin_sqrtf(total / (float)count + eps);
+  return total;
+}
+
+static float ISA(sum)(const float *x, long count) {
+  v8 sum = {0};
+  long i = 0;
+  for (; i + 8 <= count; i += 8) sum += ISA(load8)(x + i);
+  float total = ISA(fold8)(sum);
+  for (long j = i; j < count; j++) total += x[j];
+  return total;
+}
+
+static void ISA(rms_norm)(const float *x, const float *weight, float eps, long count, float *y) {
+  float scale = 1.0f / __builtin_sqrtf(ISA(sum_of_squares)(x, count) / (float)count + eps);
   for (long j = 0; j < count; j++) y[j] = weight[j] * (x[j] * scale);
 }
 
@@ -25,16 +38,45 @@ static void ISA(rotate)(float *x, long heads, long dim, const float *cosine, con
     }
 }
 
-static void ISA(silu_multiply)(float *gate, const float *up, long count) {
-  for (long i = 0; i < count; i += 8) {
-    long width = count - i < 8 ? count - i : 8;
-    v8 g = {0}, u = {0};
-    memcpy(&g, gate + i, (size_t)width * 4);
-    memcpy(&u, up + i, (size_t)width * 4);
-    v8 value = g / (1.0f + ISA(exp8)(-g)) * u;
-    memcpy(gate + i, &value, (size_t)width * 4);
-  }
+static void ISA(layer_norm)(const float *x, const float *weight, const float *bias, float eps, long count, float *y) {
+  float mean = ISA(sum)(x, count) / (float)count;
+  for (long j = 0; j < count; j++) y[j] = x[j] - mean;
+  float scale = 1.0f / __builtin_sqrtf(ISA(sum_of_squares)(y, count) / (float)count + eps);
+  for (long j = 0; j < count; j++) y[j] = __builtin_fmaf(y[j] * scale, weight[j], bias[j]);
 }
+
+// Each is x * sigmoid(f(x)) with an f of its own.
+MP_INLINE v8 ISA(silu)(v8 x) { return x / (1.0f + ISA(exp8)(-x)); }
+MP_INLINE v8 ISA(quick_gelu8)(v8 x) { return x / (1.0f + ISA(exp8)(-1.702f * x)); }
+MP_INLINE v8 ISA(gelu_tanh8)(v8 x) {
+  // 1 + tanh(z) = 2 / (1 + exp(-2z)) with z = sqrt(2/pi) (x + 0.044715 x^3).
+  return x / (1.0f + ISA(exp8)(-1.59576912f * (x + 0.044715f * (x * x * x))));
+}
+
+#define ACTIVATION(NAME, F)                                                                                            \
+  __attribute__((unused)) static void ISA(NAME)(float *x, long count) {                                                                        \
+    for (long i = 0; i < count; i += 8) {                                                                              \
+      long width = count - i < 8 ? count - i : 8;                                                                      \
+      v8 v = {0};                                                                                                      \
+      memcpy(&v, x + i, (size_t)width * 4);                                                                            \
+      v = ISA(F)(v);                                                                                                   \
+      memcpy(x + i, &v, (size_t)width * 4);                                                                            \
+    }                                                                                                                  \
+  }                                                                                                                    \
+  __attribute__((unused)) static void ISA(NAME##_multiply)(float *gate, const float *up, long count) {                                         \
+    for (long i = 0; i < count; i += 8) {                                                                              \
+      long width = count - i < 8 ? count - i : 8;                                                                      \
+      v8 g = {0}, u = {0};                                                                                             \
+      memcpy(&g, gate + i, (size_t)width * 4);                                                                         \
+      memcpy(&u, up + i, (size_t)width * 4);                                                                           \
+      v8 value = ISA(F)(g) * u;                                                                                        \
+      memcpy(gate + i, &value, (size_t)width * 4);                                                                     \
+    }                                                                                                                  \
+  }
+ACTIVATION(silu_in_place, silu)
+ACTIVATION(quick_gelu, quick_gelu8)
+ACTIVATION(gelu_tanh, gelu_tanh8)
+#undef ACTIVATION
 
 static float ISA(log_sum_exp)(const float *x, long count, float top) {
   v8 sum = {0};

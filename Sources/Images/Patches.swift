@@ -27,16 +27,18 @@ extension Picture {
   /// Cuts the picture into patches in the order of Qwen2-VL's processor: `merge`² neighbours one behind the other.
   ///
   /// - Parameters:
-  ///   - size: a patch's side; width and height are multiples of size * merge.
+  ///   - size: a patch's side. What is left at the right and the bottom of a picture whose sides are no multiples of
+  ///     size * merge is not used.
   ///   - merge: patches a side that become one visual token.
   ///   - frames: how often each patch is repeated along time.
   /// - Returns: [patches][colour][frame][row][column], patches * 3 * frames * size² numbers.
   package func mergedPatches(size: Int, merge: Int, frames: Int, scale: PixelScale) -> [Float] {
     let table = scale.table
     let plane = size * size
-    return [Float](unsafeUninitializedCapacity: width * height * 3 * frames) { out, filled in
+    let corners = patchCorners(size: size, merge: merge)
+    return [Float](unsafeUninitializedCapacity: corners.count * plane * 3 * frames) { out, filled in
       var at = 0
-      for (top, left) in patchCorners(size: size, merge: merge) {
+      for (top, left) in corners {
         for colour in 0..<3 {
           for row in 0..<size {
             var source = ((top + row) * width + left) * 3 + colour
@@ -60,8 +62,8 @@ extension Picture {
     let unit = size * merge
     var corners: [(Int, Int)] = []
     corners.reserveCapacity(width * height / (size * size))
-    for unitTop in stride(from: 0, to: height, by: unit) {
-      for unitLeft in stride(from: 0, to: width, by: unit) {
+    for unitTop in stride(from: 0, through: height - unit, by: unit) {
+      for unitLeft in stride(from: 0, through: width - unit, by: unit) {
         for row in 0..<merge {
           for column in 0..<merge { corners.append((unitTop + row * size, unitLeft + column * size)) }
         }

@@ -42,6 +42,20 @@ package struct Picture: Sendable {
   }
 }
 
+extension Picture {
+  /// A part of the picture; it lies within it.
+  package func cropped(top: Int, left: Int, height newHeight: Int, width newWidth: Int) -> Picture {
+    if newWidth == width, newHeight == height { return self }
+    var pixels: [UInt8] = []
+    pixels.reserveCapacity(newWidth * newHeight * 3)
+    for row in top..<top + newHeight {
+      let start = (row * width + left) * 3
+      pixels.append(contentsOf: rgb[start..<start + newWidth * 3])
+    }
+    return Picture(width: newWidth, height: newHeight, rgb: pixels)
+  }
+}
+
 /// The kinds of picture files that are read, told apart by their first bytes.
 package enum PictureFormat: String, Sendable, CaseIterable {
   case jpeg = "JPEG"

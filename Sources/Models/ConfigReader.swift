@@ -72,6 +72,19 @@ package struct ConfigReader: Sendable {
     return number
   }
 
+  /// A finite number, nil where the key is absent or null.
+  package func optionalNumber(_ key: String) throws(ModelError) -> Double? {
+    present(key) == nil ? nil : try number(key)
+  }
+
+  /// A list of strings, nil where the key is absent or null.
+  package func texts(_ key: String) throws(ModelError) -> [String]? {
+    guard let value = present(key) else { return nil }
+    let list = (value.array ?? []).map(\.string)
+    guard value.array != nil, !list.contains(nil) else { throw wrong(key, "a list of strings") }
+    return list.compactMap { $0 }
+  }
+
   package func flag(_ key: String, default fallback: Bool) throws(ModelError) -> Bool {
     guard let value = present(key) else { return fallback }
     guard let flag = value.bool else { throw wrong(key, "true or false") }

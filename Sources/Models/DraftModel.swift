@@ -3,7 +3,7 @@ import Tensors
 /// A drafter: a small language model that shares the target's vocabulary and, in a MASSV drafter, its picture.
 package struct DraftModel: Sendable {
   package let folder: String
-  package let language: Decoder
+  package let language: any LanguageModel
   /// Brings the target's features to the drafter's width; nil for drafting from text alone.
   package let projector: Projector?
 
@@ -23,11 +23,7 @@ package struct DraftModel: Sendable {
       throw folder.config.invalid("model_type", expected: "a plain language model to draft with")
     }
     language = parts.language
-    guard tokenizer.count <= language.configuration.vocabulary else {
-      throw ModelError(
-        "\(folder.path): the tokenizer has \(tokenizer.count) tokens, the embedding only "
-          + "\(language.configuration.vocabulary) rows")
-    }
+    try tokenizer.check(rows: language.configuration.vocabulary, of: folder.path)
     projector = try Self.projector(folder, hidden: parts.language.configuration.hidden, target)
   }
 
@@ -40,9 +36,9 @@ package struct DraftModel: Sendable {
       throw massv.invalid("family", expected: "the target's, \"\(target.family.modelType)\"")
     }
     let projector = try Projector(folder: folder.path, massv: massv, outputs: hidden)
-    guard projector.inputs == vision.patches.featureWidth else {
+    guard projector.inputs == vision.featureWidth else {
       throw massv.invalid(
-        "vision_width", expected: "the width of the target's features, \(vision.patches.featureWidth)")
+        "vision_width", expected: "the width of the target's features, \(vision.featureWidth)")
     }
     return projector
   }

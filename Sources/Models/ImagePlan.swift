@@ -1,61 +1,134 @@
 import Foundation
 import Tensors
 
-/// What a model's processor files say about pictures: how large they may be and how pixels become numbers.
+/// How pictures are cut into what a vision tower reads.
+package struct PatchLayout: Sendable, Equatable {
+  /// A patch's side in pixels.
+  package var size: Int
+  /// Patches a side that are read one behind the other and become one visual token.
+  package var merge: Int
+  /// How often a patch is repeated along time.
+  package var frames: Int
+
+  package init(size: Int, merge: Int = 1, frames: Int = 1) {
+    self.size = size
+    self.merge = merge
+    self.frames = frames
+  }
+
+  /// Numbers of one patch.
+  package var width: Int { 3 * frames * size * size }
+}
+
+/// What a model's processor files say about pictures: how large they become and how pixels become numbers.
 package struct ImagePlan: Sendable, Equatable {
-  /// Sides are multiples of this: patch size times merge size.
-  package var factor: Int
-  package var minimumPixels: Int
-  package var maximumPixels: Int
+  /// How a picture's size is chosen.
+  package enum Sizing: Sendable, Equatable {
+    /// Near its own size: sides are multiples of `factor`, the area is within limits (transformers' `smart_resize`).
+    case own(factor: Int, minimumPixels: Int, maximumPixels: Int)
+    /// Always this size, whatever that does to its shape.
+    case fixed(height: Int, width: Int)
+    /// The shorter side becomes this long; then the middle of this size is cut out.
+    case shortestEdge(Int, cropHeight: Int, cropWidth: Int)
+  }
+  package var sizing: Sizing
+  package var layout: PatchLayout
   package var mean: [Float]
   package var deviation: [Float]
   package var rescale: Double
   /// Pillow's number of the resize filter: 2 bilinear, 3 bicubic, 1 Lanczos.
   package var resample: Int
 
-  /// Reads `preprocessor_config.json` or `processor_config.json`; defaults are those of Qwen2VLImageProcessor.
-  package init(folder: String, tower: PatchTowerConfiguration) throws(ModelError) {
-    var settings = try ConfigReader.optional(path: folder + "/preprocessor_config.json")
-    if settings == nil {
-      let processor = try ConfigReader.optional(path: folder + "/processor_config.json")
-      settings = processor?.object("image_processor") ?? processor
-    }
-    guard let settings else {
+  /// What a picture is brought to: resized, and a part of that cut out.
+  package struct Target: Sendable, Equatable {
+    package var height: Int
+    package var width: Int
+    /// The part that is used, within the resized picture.
+    package var top: Int
+    package var left: Int
+    package var usedHeight: Int
+    package var usedWidth: Int
+  }
+
+  /// The settings that a folder's processor files hold.
+  package static func settings(folder: String) throws(ModelError) -> ConfigReader {
+    if let settings = try ConfigReader.optional(path: folder + "/preprocessor_config.json") { return settings }
+    let processor = try ConfigReader.optional(path: folder + "/processor_config.json")
+    guard let settings = processor?.object("image_processor") ?? processor else {
       throw ModelError("\(folder): expected preprocessor_config.json or processor_config.json, found neither")
     }
+    return settings
+  }
+
+  /// CLIP's own colour statistics.
+  package static let clipColours = (
+    mean: [0.48145466, 0.4578275, 0.40821073], deviation: [0.26862954, 0.26130258, 0.27577711]
+  )
+
+  /// Reads what all families have: colours and filter.
+  package init(
+    _ settings: ConfigReader, sizing: Sizing, layout: PatchLayout, resample fallback: Int = 3,
+    colours: (mean: [Double], deviation: [Double]) = clipColours
+  ) throws(ModelError) {
+    self.sizing = sizing
+    self.layout = layout
+    mean = try settings.numbers("image_mean", count: 3, default: colours.mean).map { Float($0) }
+    deviation = try settings.numbers("image_std", count: 3, default: colours.deviation).map { Float($0) }
+    rescale = try settings.number("rescale_factor", default: 1 / 255)
+    resample = try settings.count("resample", default: fallback)
+    guard deviation.allSatisfy({ $0 > 0 }) else { throw settings.invalid("image_std", expected: "numbers above 0") }
+    guard (1...3).contains(resample) else { throw settings.invalid("resample", expected: "1, 2 or 3") }
+  }
+
+  /// A plan of Qwen2-VL's kind; defaults are those of Qwen2VLImageProcessor.
+  package static func own(_ settings: ConfigReader, layout: PatchLayout) throws(ModelError) -> ImagePlan {
     for (key, value) in [
-      ("patch_size", tower.patchSize), ("merge_size", tower.mergeSize),
-      ("temporal_patch_size", tower.temporalPatchSize),
-    ] where try settings.count(key, default: value) != value {
+      ("patch_size", layout.size), ("merge_size", layout.merge), ("temporal_patch_size", layout.frames),
+    ]
+    where try settings.count(key, default: value) != value {
       throw settings.invalid(key, expected: "\(value), as in config.json")
     }
-    factor = tower.patchSize * tower.mergeSize
     let size = settings.object("size")
     let smallest = try size?.count("shortest_edge", default: 3136) ?? 3136
     let largest = try size?.count("longest_edge", default: 12_845_056) ?? 12_845_056
-    minimumPixels = try settings.count("min_pixels", default: smallest)
-    maximumPixels = try settings.count("max_pixels", default: largest)
-    let clipMean = [0.48145466, 0.4578275, 0.40821073]
-    let clipDeviation = [0.26862954, 0.26130258, 0.27577711]
-    mean = try settings.numbers("image_mean", count: 3, default: clipMean).map { Float($0) }
-    deviation = try settings.numbers("image_std", count: 3, default: clipDeviation).map { Float($0) }
-    rescale = try settings.number("rescale_factor", default: 1 / 255)
-    resample = try settings.count("resample", default: 3)
-    guard deviation.allSatisfy({ $0 > 0 }) else { throw settings.invalid("image_std", expected: "numbers above 0") }
-    guard (1...3).contains(resample) else { throw settings.invalid("resample", expected: "1, 2 or 3") }
-    guard minimumPixels <= maximumPixels else {
-      throw settings.invalid("max_pixels", expected: "at least min_pixels, \(minimumPixels)")
+    let minimum = try settings.count("min_pixels", default: smallest)
+    let maximum = try settings.count("max_pixels", default: largest)
+    guard minimum <= maximum else {
+      throw settings.invalid("max_pixels", expected: "at least min_pixels, \(minimum)")
+    }
+    return try ImagePlan(
+      settings, sizing: .own(factor: layout.size * layout.merge, minimumPixels: minimum, maximumPixels: maximum),
+      layout: layout)
+  }
+
+  /// What a picture is brought to.
+  ///
+  /// - Throws: where a plan of the `own` kind meets a side more than 200 times the other.
+  package func target(height: Int, width: Int) throws(ModelError) -> Target {
+    switch sizing {
+    case .own(let factor, let minimum, let maximum):
+      let size = try Self.smartResize(
+        height: height, width: width, factor: factor, minimumPixels: minimum, maximumPixels: maximum)
+      return Target(
+        height: size.height, width: size.width, top: 0, left: 0, usedHeight: size.height, usedWidth: size.width)
+    case .fixed(let fixedHeight, let fixedWidth):
+      return Target(
+        height: fixedHeight, width: fixedWidth, top: 0, left: 0, usedHeight: fixedHeight, usedWidth: fixedWidth)
+    case .shortestEdge(let edge, let cropHeight, let cropWidth):
+      let (short, long) = (min(height, width), max(height, width))
+      // In whole numbers, as the reference's int(size * long / short).
+      let longer = Int(Double(edge * long) / Double(short))
+      guard longer <= 1 << 16 else { throw ModelError("expected sides of a sensible ratio, found \(width)×\(height)") }
+      let (newHeight, newWidth) = height <= width ? (edge, longer) : (longer, edge)
+      return Target(
+        height: newHeight, width: newWidth, top: (newHeight - cropHeight) / 2, left: (newWidth - cropWidth) / 2,
+        usedHeight: cropHeight, usedWidth: cropWidth)
     }
   }
 
   /// The size a picture is brought to: transformers' `smart_resize`, with Python's rounding of halves to even.
   ///
   /// - Throws: where one side is more than 200 times the other.
-  package func targetSize(height: Int, width: Int) throws(ModelError) -> (height: Int, width: Int) {
-    try Self.smartResize(
-      height: height, width: width, factor: factor, minimumPixels: minimumPixels, maximumPixels: maximumPixels)
-  }
-
   package static func smartResize(
     height: Int, width: Int, factor: Int, minimumPixels: Int, maximumPixels: Int
   ) throws(ModelError) -> (height: Int, width: Int) {

@@ -16,18 +16,25 @@ package struct ChatTurn: Sendable {
 
 /// The half of a target that sees: from patches to the language model's embeddings.
 package protocol VisionModel: Sendable {
-  /// How large pictures may be and how pixels become numbers.
+  /// How large pictures become and how pixels become numbers.
   var imagePlan: ImagePlan { get }
-  var patches: PatchTowerConfiguration { get }
-  /// The placeholder in a prompt that stands for one visual token.
+  /// Width of what `features` makes and a drafter's projector reads.
+  var featureWidth: Int { get }
+  /// The tower in a line, for people.
+  var summary: String { get }
+  /// The token in a prompt that stands for one visual token.
   var imageToken: Int32 { get }
-  /// The placeholder's text, as templates write it.
-  var imagePlaceholder: String { get }
+  /// What stands for the picture in a rendered prompt.
+  var placeholder: String { get }
   /// Every token that has to do with pictures: what a text-only drafter does not see.
   var imageMarkers: Set<Int32> { get }
+  /// Whether the picture's tokens see each other in both directions.
+  var isBidirectional: Bool { get }
   /// How many visual tokens a picture becomes.
   func visualTokens(_ grid: PatchGrid) -> Int
-  /// The frozen encoder: patches [patches, patchWidth] → features [visual tokens, featureWidth].
+  /// What the tokenizer reads in the placeholder's place.
+  func expansion(visualTokens: Int) -> String
+  /// The frozen encoder: patches [patches, layout.width] → features [visual tokens, featureWidth].
   func features(_ patches: Tensor, grid: PatchGrid, _ engine: Engine) -> Tensor
   /// The target's own projector: features → [visual tokens, language width].
   func project(_ features: Tensor, _ engine: Engine) -> Tensor
@@ -35,13 +42,22 @@ package protocol VisionModel: Sendable {
   func positions(_ tokens: [Int32], grid: PatchGrid?) -> (positions: [Position], next: Int)
 }
 
+extension VisionModel {
+  package var isBidirectional: Bool { false }
+
+  /// One token after the other.
+  package func positions(_ tokens: [Int32], grid: PatchGrid?) -> (positions: [Position], next: Int) {
+    (tokens.indices.map { Position($0) }, tokens.count)
+  }
+}
+
 /// What a family makes of a model folder.
 package struct ModelParts: Sendable {
-  package let language: Decoder
+  package let language: any LanguageModel
   /// nil for a plain language model.
   package let vision: (any VisionModel)?
 
-  package init(language: Decoder, vision: (any VisionModel)?) {
+  package init(language: any LanguageModel, vision: (any VisionModel)?) {
     self.language = language
     self.vision = vision
   }
@@ -58,7 +74,9 @@ package struct ModelFamily: Sendable {
   package let render: @Sendable (ChatTurn) -> String
 
   /// Every family.
-  package static let all: [ModelFamily] = [Qwen25VL.family, Qwen2.family]
+  package static let all: [ModelFamily] = [
+    Qwen25VL.family, Qwen2.family, Gemma3.family, Gemma3Text.family, Llava.family, Llama.family,
+  ]
 
   /// The family of this name.
   package static func named(_ modelType: String, in config: ConfigReader) throws(ModelError) -> ModelFamily {
@@ -90,7 +108,7 @@ package struct ModelFolder: Sendable {
 package struct TargetModel: Sendable {
   package let folder: String
   package let family: ModelFamily
-  package let language: Decoder
+  package let language: any LanguageModel
   package let vision: (any VisionModel)?
   package let tokenizer: Tokenizer
   package let defaults: GenerationDefaults
@@ -104,10 +122,6 @@ package struct TargetModel: Sendable {
     let parts = try family.load(folder)
     language = parts.language
     vision = parts.vision
-    let rows = language.configuration.vocabulary
-    guard tokenizer.count <= rows else {
-      throw ModelError(
-        "\(folder.path): the tokenizer has \(tokenizer.count) tokens, the embedding only \(rows) rows")
-    }
+    try tokenizer.check(rows: language.configuration.vocabulary, of: folder.path)
   }
 }

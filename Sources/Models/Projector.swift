@@ -37,7 +37,7 @@ package struct Projector: Sendable {
   /// features [visual tokens, inputs] → [visual tokens, outputs].
   package func callAsFunction(_ features: Tensor, _ engine: Engine) -> Tensor {
     let inner = first(features, .bulk, engine)
-    gelu(inner, engine)
+    Activation.gelu.apply(to: inner, engine)
     let projected = second(inner, .bulk, engine)
     return norm?(projected) ?? projected
   }

@@ -22,6 +22,9 @@ package struct WeightLoader: Sendable {
     return weight.converted(to: format ?? (weight.type == .f16 ? .f32 : weight.type))
   }
 
+  /// Marks a tensor as known though nothing computes with it.
+  package func ignore(_ name: String) { store.ignore(rename(name)) }
+
   /// A vector as floats.
   package func vector(_ name: String, _ count: Int) throws(WeightError) -> [Float] {
     try store.weight(rename(name), shape: [count]).values
@@ -32,6 +35,29 @@ package struct WeightLoader: Sendable {
     Linear(
       weight: try matrix(name + ".weight", [outputs, inputs]),
       bias: bias ? try vector(name + ".bias", outputs) : nil)
+  }
+
+  /// The head that turns hidden states into logits: its own weight, or the embedding where the two are tied, of which a
+  /// stored copy is passed over.
+  package func head(
+    _ name: String, tiedTo embedding: Weight?, _ sizes: DecoderConfiguration
+  ) throws(WeightError) -> Linear {
+    guard let embedding else {
+      return Linear(weight: try matrix(name, [sizes.vocabulary, sizes.hidden]), bias: nil)
+    }
+    store.ignore(rename(name))
+    return Linear(weight: embedding, bias: nil)
+  }
+
+  /// `NAME.weight` and `NAME.bias` as a layer norm.
+  package func layerNorm(_ name: String, _ width: Int, epsilon: Float) throws(WeightError) -> LayerNorm {
+    LayerNorm(
+      weight: try vector(name + ".weight", width), bias: try vector(name + ".bias", width), epsilon: epsilon)
+  }
+
+  /// `NAME.weight` as a root-mean-square norm whose weight is stored less 1, as in Gemma.
+  package func offsetNorm(_ name: String, _ width: Int, epsilon: Float) throws(WeightError) -> RMSNorm {
+    RMSNorm(weight: try vector(name + ".weight", width).map { 1 + $0 }, epsilon: epsilon)
   }
 
   /// `NAME.weight` as a root-mean-square norm.

@@ -16,7 +16,7 @@ package struct DecodingSeconds: Sendable {
 /// choice at every position decides, so the tokens are those of plain decoding; the drafter decides only how many come
 /// out of a pass. One owner at a time.
 package final class BatchDecoder {
-  package let target: Decoder
+  package let target: any LanguageModel
   package let rules: ChoiceRules
   package private(set) var seconds = DecodingSeconds()
   /// Chooses γ for answers whose drafting leaves it open.
@@ -24,7 +24,7 @@ package final class BatchDecoder {
   private let engine: Engine
   private var draftedLastRound = true
 
-  package init(target: Decoder, rules: ChoiceRules, engine: Engine) {
+  package init(target: any LanguageModel, rules: ChoiceRules, engine: Engine) {
     self.target = target
     self.rules = rules
     self.engine = engine
@@ -48,7 +48,8 @@ package final class BatchDecoder {
       return session
     }
     _ = timed(\.prefill) {
-      let span = DecoderSpan(cache: session.cache, positions: request.positions)
+      let span = DecoderSpan(
+        cache: session.cache, positions: request.positions, bidirectional: request.bidirectional)
       let hidden = target.hiddenStates(request.embeddings, spans: [span], path: .bulk, engine)
       let logits = target.logits(hidden.rows(hidden.rows - 1..<hidden.rows), engine)
       logits.withValues { session.verify($0, stride: logits.columns) }

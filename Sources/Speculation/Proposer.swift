@@ -49,9 +49,9 @@ package protocol ProposalState: AnyObject {
 
 /// Drafts with a small language model, one token after the other.
 package final class LanguageModelProposer: Proposer {
-  private let language: Decoder
+  private let language: any LanguageModel
 
-  package init(_ language: Decoder) { self.language = language }
+  package init(_ language: any LanguageModel) { self.language = language }
 
   private final class State: ProposalState {
     let cache: KVCache
@@ -63,6 +63,16 @@ package final class LanguageModelProposer: Proposer {
     }
 
     func rollBack(to answerTokens: Int) { cache.truncate(to: promptTokens + answerTokens) }
+
+    /// Tokens of answer and proposals that have not been read.
+    func unread(of session: Session) -> ArraySlice<Int32> {
+      (session.answer.tokens + session.drafts).suffix(from: cache.length - promptTokens)
+    }
+
+    /// The next `count` rows.
+    func span(_ count: Int) -> DecoderSpan {
+      DecoderSpan(cache: cache, positions: (0..<count).map { Position(cache.length + $0) })
+    }
   }
 
   package func begin(_ prompt: DraftPrompt, capacity: Int, _ engine: Engine) -> any ProposalState {
@@ -74,28 +84,39 @@ package final class LanguageModelProposer: Proposer {
   }
 
   package func propose(_ count: Int, for sessions: [Session], _ engine: Engine) -> Int {
+    for session in sessions { catchUp(session, engine) }
     for step in 0..<count {
-      let drafting = sessions.filter { step < $0.room }
+      let drafting = sessions.filter { step < $0.room && $0.proposalState is State }
       var tokens: [Int32] = []
       var spans: [DecoderSpan] = []
       var lastRows: [Int] = []
       for session in drafting {
         guard let state = session.proposalState as? State else { continue }
-        let known = session.answer.tokens + session.drafts
-        let unread = known.suffix(from: state.cache.length - state.promptTokens)
+        let unread = state.unread(of: session)
         tokens += unread
-        spans.append(
-          DecoderSpan(
-            cache: state.cache, positions: unread.indices.map { Position(state.promptTokens + $0) }))
+        spans.append(state.span(unread.count))
         lastRows.append(tokens.count - 1)
       }
       if tokens.isEmpty { return step }
       let hidden = language.hiddenStates(language.embed(tokens), spans: spans, path: .decode, engine)
       let logits = language.logits(hidden.gathering(lastRows), engine)
       logits.withValues { values in
-        for (row, session) in drafting.enumerated() { session.draft(values + row * logits.columns) }
+        for (row, session) in drafting.enumerated() {
+          session.draft(values + row * logits.columns, columns: logits.columns)
+        }
       }
     }
     return count
   }
+
+  /// Reads what was written while drafting was off, a few rows at a time, up to what one pass takes anyway.
+  private func catchUp(_ session: Session, _ engine: Engine) {
+    guard let state = session.proposalState as? State else { return }
+    while state.unread(of: session).count > Self.rowsAtOnce {
+      let some = Array(state.unread(of: session).prefix(Self.rowsAtOnce))
+      _ = language.hiddenStates(language.embed(some), spans: [state.span(some.count)], path: .decode, engine)
+    }
+  }
+
+  private static let rowsAtOnce = 16
 }

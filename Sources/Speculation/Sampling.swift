@@ -22,13 +22,14 @@ package struct SamplingSettings: Sendable, Equatable {
   /// Tokens that are out have −infinity. At temperature 0 the row is only penalised: its largest value is the choice.
   ///
   /// - Parameters:
-  ///   - logits: one row; only the first `vocabulary` values are used.
+  ///   - logits: one row of `columns` values; the first `vocabulary` of them are used, and ids beyond them are out.
   ///   - seen: the tokens of the prompt and of the answer so far, each once.
   ///   - drafts: tokens behind them that are taken for granted in this row.
   package func process(
-    _ logits: UnsafePointer<Float>, seen: Set<Int32>, drafts: ArraySlice<Int32> = []
+    _ logits: UnsafePointer<Float>, columns: Int = .max, seen: Set<Int32>, drafts: ArraySlice<Int32> = []
   ) -> [Float] {
-    var row = Array(UnsafeBufferPointer(start: logits, count: vocabulary))
+    var row = Array(UnsafeBufferPointer(start: logits, count: min(columns, vocabulary)))
+    row.append(contentsOf: repeatElement(-.infinity, count: vocabulary - row.count))
     penalise(&row, seen, drafts)
     guard temperature > 0 else { return row }
     for index in row.indices { row[index] /= temperature }

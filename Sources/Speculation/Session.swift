@@ -11,6 +11,8 @@ package struct DecodeRequest: Sendable {
   /// The target's embeddings of the prompt, visual tokens in their places: [prompt, hidden].
   package var embeddings: Tensor
   package var positions: [Position]
+  /// Rows of the prompt that see each other in both directions, nil for none.
+  package var bidirectional: Range<Int>?
   /// Where generated text goes on.
   package var nextPosition: Int
   /// nil for plain decoding.
@@ -18,9 +20,10 @@ package struct DecodeRequest: Sendable {
   package var maximumTokens: Int
 
   package init(
-    key: String, prompt: [Int32], embeddings: Tensor, positions: [Position], nextPosition: Int,
-    drafting: Drafting? = nil, maximumTokens: Int
+    key: String, prompt: [Int32], embeddings: Tensor, positions: [Position],
+    bidirectional: Range<Int>? = nil, nextPosition: Int, drafting: Drafting? = nil, maximumTokens: Int
   ) {
+    self.bidirectional = bidirectional
     self.key = key
     self.prompt = prompt
     self.embeddings = embeddings
@@ -74,7 +77,7 @@ package final class Session {
   private let noise: NoiseStream
   private let rules: ChoiceRules
 
-  init(_ request: DecodeRequest, target: Decoder, rules: ChoiceRules) {
+  init(_ request: DecodeRequest, target: any LanguageModel, rules: ChoiceRules) {
     self.request = request
     self.rules = rules
     noise = NoiseStream(seed: rules.seed, key: request.key)
@@ -89,8 +92,8 @@ package final class Session {
   /// The place in the answer of the token that follows the first `offset` drafts.
   private func place(_ offset: Int) -> Int { answer.tokens.count + offset }
 
-  private func row(_ logits: UnsafePointer<Float>, _ offset: Int) -> [Float] {
-    rules.sampling.process(logits, seen: seen, drafts: drafts.prefix(offset))
+  private func row(_ logits: UnsafePointer<Float>, _ columns: Int, _ offset: Int) -> [Float] {
+    rules.sampling.process(logits, columns: columns, seen: seen, drafts: drafts.prefix(offset))
   }
 
   /// The choice of a row: its largest value, or a draw with this position's noise.
@@ -106,9 +109,9 @@ package final class Session {
   /// It is made by the target's own rule and, under Gumbel coupling, with the target's own noise, so that equal
   /// distributions choose equal tokens.
   ///
-  /// - Parameter logits: the drafter's row behind the answer and the proposals so far.
-  package func draft(_ logits: UnsafePointer<Float>) {
-    let row = row(logits, drafts.count)
+  /// - Parameter logits: the drafter's row behind the answer and the proposals so far, `columns` values.
+  package func draft(_ logits: UnsafePointer<Float>, columns: Int) {
+    let row = row(logits, columns, drafts.count)
     if rejects {
       draftRows.append(row)
       drafts.append(choice(row, drafts.count, .draft))
@@ -125,7 +128,7 @@ package final class Session {
   func verify(_ logits: UnsafePointer<Float>, stride: Int) {
     var chosen: [Int32] = []
     for offset in 0...drafts.count {
-      let row = row(logits + offset * stride, offset)
+      let row = row(logits + offset * stride, stride, offset)
       let draft = offset < drafts.count ? drafts[offset] : nil
       let token = decide(row, offset, draft)
       chosen.append(token)

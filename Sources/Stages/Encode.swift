@@ -27,18 +27,18 @@ enum Encode {
     of picture: Picture, _ vision: any VisionModel, _ engine: Engine
   ) throws(StageFailure) -> VisualFeatures {
     let plan = vision.imagePlan
-    let size: (height: Int, width: Int)
-    do { size = try plan.targetSize(height: picture.height, width: picture.width) } catch {
+    let target: ImagePlan.Target
+    do { target = try plan.target(height: picture.height, width: picture.width) } catch {
       throw StageFailure(stage: "encode", message: "\(error)")
     }
-    let patches = vision.patches
-    let resized = picture.resized(
-      width: size.width, height: size.height, Resampling(rawValue: Int32(plan.resample)) ?? .bicubic)
+    let used = picture.resized(
+      width: target.width, height: target.height, Resampling(rawValue: Int32(plan.resample)) ?? .bicubic
+    ).cropped(top: target.top, left: target.left, height: target.usedHeight, width: target.usedWidth)
+    let layout = plan.layout
     let scale = PixelScale(rescale: plan.rescale, mean: plan.mean, deviation: plan.deviation)
-    let values = resized.mergedPatches(
-      size: patches.patchSize, merge: patches.mergeSize, frames: patches.temporalPatchSize, scale: scale)
-    let grid = PatchGrid(height: size.height / patches.patchSize, width: size.width / patches.patchSize)
-    let rows = Tensor(rows: grid.patches, columns: patches.patchWidth, values: values)
+    let values = used.mergedPatches(size: layout.size, merge: layout.merge, frames: layout.frames, scale: scale)
+    let grid = PatchGrid(height: used.height / layout.size, width: used.width / layout.size)
+    let rows = Tensor(rows: grid.patches, columns: layout.width, values: values)
     return VisualFeatures(features: vision.features(rows, grid: grid, engine), grid: grid)
   }
 }

@@ -41,8 +41,10 @@ struct VisualFeatures: Sendable {
 struct Prompt: Sendable {
   /// The question, as the pipe or the record has it.
   let text: String
-  /// The rendered template's ids, the image placeholder repeated for every visual token.
+  /// The rendered template's ids, with one for every visual token.
   let tokens: [Int32]
+  /// Where the visual tokens stand, nil where there is no picture.
+  let visual: Range<Int>?
 }
 
 /// What the target answered.

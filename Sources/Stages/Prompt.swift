@@ -50,16 +50,35 @@ private struct PromptWriter {
     let visual = record[Field.features]
     let text = try question(record, hasImage: visual != nil)
     let turn = ChatTurn(text: text, system: system, hasImage: visual != nil)
-    let ids = target.tokenizer.encode(isRaw ? text : target.family.render(turn))
-    guard let vision = target.vision else { return Prompt(text: text, tokens: ids) }
-    let places = ids.filter { $0 == vision.imageToken }.count
-    guard places == (visual == nil ? 0 : 1) else {
-      throw failure(
-        "expected \(visual == nil ? "no" : "one") \(vision.imagePlaceholder) in the prompt, found \(places)")
+    let rendered = isRaw ? text : target.family.render(turn)
+    guard let vision = target.vision else {
+      return Prompt(text: text, tokens: target.tokenizer.encodePrompt(rendered), visual: nil)
     }
-    let repeats = visual.map { vision.visualTokens($0.grid) } ?? 0
-    let tokens = ids.flatMap { $0 == vision.imageToken ? Array(repeating: $0, count: repeats) : [$0] }
-    return Prompt(text: text, tokens: tokens)
+    let places = rendered.ranges(of: vision.placeholder)
+    guard places.count == (visual == nil ? 0 : 1) else {
+      throw failure(
+        "expected \(visual == nil ? "no" : "one") \(vision.placeholder) in the prompt, found \(places.count)")
+    }
+    let count = visual.map { vision.visualTokens($0.grid) } ?? 0
+    let expanded = places.first.map {
+      rendered.replacingCharacters(in: $0, with: vision.expansion(visualTokens: count))
+    }
+    let tokens = target.tokenizer.encodePrompt(expanded ?? rendered)
+    return Prompt(text: text, tokens: tokens, visual: try place(of: vision, count, in: tokens))
+  }
+
+  /// Where the visual tokens stand: one run of exactly `count`.
+  private func place(of vision: any VisionModel, _ count: Int, in tokens: [Int32]) throws(StageFailure) -> Range<Int>? {
+    let found = tokens.filter { $0 == vision.imageToken }.count
+    let first = tokens.firstIndex(of: vision.imageToken)
+    guard found == count, let first else {
+      if found == 0, count == 0 { return nil }
+      throw failure("expected \(count) visual tokens in the prompt, found \(found)")
+    }
+    guard tokens[first..<first + count].allSatisfy({ $0 == vision.imageToken }) else {
+      throw failure("the prompt's visual tokens do not stand side by side")
+    }
+    return first..<first + count
   }
 
   /// The pipe's text for pictures. A record without one asks for itself: its `.txt`, or `prompt` in its `.json`.

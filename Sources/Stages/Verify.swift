@@ -133,8 +133,8 @@ private final class AnswerStage: Stage {
   /// Whether another record's cache fits beside those of the records in flight, taken as large as the largest of them.
   private func hasMemory(_ live: [Session]) -> Bool {
     guard let limit = context.options.memory, !live.isEmpty else { return true }
-    let bytes = resource.target.language.configuration.cacheBytesPerToken
-    let sizes = live.map { ($0.request.prompt.count + $0.request.maximumTokens) * bytes }
+    let language = resource.target.language.configuration
+    let sizes = live.map { language.cacheBytes(tokens: $0.request.prompt.count + $0.request.maximumTokens) }
     return sizes.reduce(0, +) + (sizes.max() ?? 0) <= limit
   }
 
@@ -172,7 +172,8 @@ private final class AnswerStage: Stage {
     }
     return DecodeRequest(
       key: record.key, prompt: prompt.tokens, embeddings: embeddings, positions: places.positions,
-      nextPosition: places.next, drafting: drafts ? record[Field.drafting] : nil,
+      bidirectional: resource.target.vision?.isBidirectional == true ? prompt.visual : nil, nextPosition: places.next,
+      drafting: drafts ? record[Field.drafting] : nil,
       maximumTokens: min(maximumTokens, room))
   }
 

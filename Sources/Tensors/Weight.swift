@@ -37,6 +37,16 @@ package struct Weight: @unchecked Sendable {
       rows: tensor.rows, columns: tensor.columns, type: .f32, start: UnsafeRawPointer(storage.start), owner: storage)
   }
 
+  /// The weight with rows and columns exchanged, in f32.
+  package func transposed() -> Weight {
+    let source = values
+    let result = Tensor(rows: columns, columns: rows)
+    result.withMutable { out in
+      for row in 0..<rows { for column in 0..<columns { out[column * rows + row] = source[row * columns + column] } }
+    }
+    return Weight(result)
+  }
+
   /// Bytes that the weight takes.
   package var byteCount: Int { rows * columns * type.size }
 

@@ -44,21 +44,21 @@ struct Inspect: ParsableCommand {
       ("heads", "\(sizes.heads) of \(sizes.headWidth), \(sizes.keyValueHeads) for keys and values"),
       ("vocabulary", "\(sizes.vocabulary) rows\(sizes.tiedHead ? ", head tied" : "")"),
       ("positions", "\(sizes.maximumPositions)"),
-      ("cache", "\(sizes.cacheBytesPerToken) bytes a token"),
+      ("cache", "\(megabytes(sizes.cacheBytes(tokens: 4096))) for 4,096 tokens"),
     ]
   }
 
   private func sight(_ vision: any VisionModel) -> [(String, String)] {
-    let sizes = vision.patches
     let plan = vision.imagePlan
-    let unit = plan.factor * plan.factor
-    return [
-      ("vision tower", "\(sizes.depth) blocks of \(sizes.hidden), patches of \(sizes.patchSize)"),
-      (
-        "pictures",
-        "\(plan.minimumPixels) to \(plan.maximumPixels) pixels, \(plan.minimumPixels / unit) to \(plan.maximumPixels / unit) visual tokens"
-      ),
-    ]
+    let pictures: String =
+      switch plan.sizing {
+      case .own(let factor, let least, let most):
+        "\(least) to \(most) pixels, \(least / factor / factor) to \(most / factor / factor) visual tokens"
+      case .fixed(let height, let width): "resized to \(width)×\(height)"
+      case .shortestEdge(let edge, let height, let width):
+        "shorter side \(edge), \(width)×\(height) cut from the middle"
+      }
+    return [("vision tower", vision.summary), ("pictures", pictures)]
   }
 
   private func defaults(_ target: TargetModel) -> [(String, String)] {
@@ -84,7 +84,7 @@ struct Inspect: ParsableCommand {
   /// Weights, caches of four records of 1,024 prompt tokens and 128 more, and what a pass of the prompt needs.
   private func memory(_ target: TargetModel, _ store: WeightStore) -> String {
     let sizes = target.language.configuration
-    let caches = 4 * (1024 + 128) * sizes.cacheBytesPerToken
+    let caches = 4 * sizes.cacheBytes(tokens: 1024 + 128)
     let pass = 1024 * (4 * sizes.hidden + 3 * sizes.intermediate) * 4 + sizes.vocabulary * 6 * 4
     return "about \(megabytes(store.byteCount + caches + pass)) for 4 records in flight of 1,024 prompt tokens"
   }

@@ -17,15 +17,15 @@ struct PublishedConfigurationTests {
     for file in ["config.json", "config.resolved-by-transformers-5.23.0.json"] {
       let config = try ConfigReader(path: folder + "/" + file)
       let model = try Qwen25VL.configuration(folder: folder, config: config)
-      #expect(model.language.hidden == (large ? 3584 : 2048))
-      #expect(model.language.layers == (large ? 28 : 36))
-      #expect(model.language.vocabulary == (large ? 152064 : 151936))
-      #expect(model.language.tiedHead == !large)
-      #expect(model.language.headWidth == 128)
+      #expect(model.language.sizes.hidden == (large ? 3584 : 2048))
+      #expect(model.language.sizes.layers == (large ? 28 : 36))
+      #expect(model.language.sizes.vocabulary == (large ? 152064 : 151936))
+      #expect(model.language.sizes.tiedHead == !large)
+      #expect(model.language.sizes.headWidth == 128)
       #expect(model.language.ropeSections == [16, 24, 24])
       #expect(model.language.ropeBase == 1_000_000)
       #expect(model.vision.fullAttentionBlocks == [7, 15, 23, 31])
-      #expect(model.imagePlan.minimumPixels == 3136 && model.imagePlan.maximumPixels == 12_845_056)
+      #expect(model.imagePlan.sizing == .own(factor: 28, minimumPixels: 3136, maximumPixels: 12_845_056))
       #expect(model.imageToken == 151655)
       let defaults = try GenerationDefaults(folder: folder, config: config)
       #expect(defaults.endOfSequence == [151645, 151643])
@@ -37,9 +37,10 @@ struct PublishedConfigurationTests {
   func languageConfigurationsParse(name: String, hidden: Int, layers: Int) throws {
     let folder = published + "/qwen2.5/" + name
     let config = try ConfigReader(path: folder + "/config.json")
-    let sizes = try Qwen2.configuration(config)
+    let model = try Qwen2.configuration(config)
+    let sizes = model.sizes
     #expect(sizes.hidden == hidden && sizes.layers == layers && sizes.vocabulary == 151936 && sizes.tiedHead)
-    #expect(sizes.ropeBase == 1_000_000 && sizes.ropeSections.isEmpty)
+    #expect(model.ropeBase == 1_000_000 && model.ropeSections.isEmpty)
     let defaults = try GenerationDefaults(folder: folder, config: config)
     #expect(defaults.temperature == 0.7 && defaults.topK == 20 && defaults.topP == 0.8)
   }

@@ -33,7 +33,7 @@ private func noise(_ count: Int, _ seed: UInt64) -> [Float] {
       let product = Linear(weight: weight, bias: nil)(x, .decode, engine)
       let normed = RMSNorm(weight: noise(width, 6), epsilon: 1e-6)(x)
       let gate = Tensor(rows: 5, columns: width, values: noise(5 * width, 7))
-      siluMultiply(gate, x, engine)
+      Activation.silu.multiply(gate, x, engine)
       var attended = [Float](repeating: 0, count: width)
       x.withValues {
         attend(

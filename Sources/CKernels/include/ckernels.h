@@ -46,8 +46,18 @@ void mp_narrow_bf16(const float *in, uint16_t *out, long count);
 void mp_rms_norm(const float *x, const float *weight, float eps, long count, float *y);
 /// Rotates `heads` heads of width `dim` in place: pairs (i, i + dim/2), angles as cos and sin of dim/2 values.
 void mp_rotate(float *x, long heads, long dim, const float *cosine, const float *sine);
+/// y = (x - mean) / sqrt(variance + eps) * weight + bias, a row of `count`.
+void mp_layer_norm(const float *x, const float *weight, const float *bias, float eps, long count, float *y);
 /// gate[i] = silu(gate[i]) * up[i].
 void mp_silu_multiply(float *gate, const float *up, long count);
+/// gate[i] = gelu(gate[i]) * up[i], the form with tanh.
+void mp_gelu_tanh_multiply(float *gate, const float *up, long count);
+/// x[i] = gelu(x[i]), the form with tanh.
+void mp_gelu_tanh(float *x, long count);
+/// x[i] = x[i] * sigmoid(1.702 x[i]).
+void mp_quick_gelu(float *x, long count);
+/// x[i] = cap * tanh(x[i] / cap).
+void mp_soft_cap(float *x, float cap, long count);
 /// x[i] = gelu(x[i]), the exact form with erf.
 void mp_gelu(float *x, long count);
 /// y[i] += x[i].

@@ -15,10 +15,18 @@ package enum Qwen2 {
 
   // MARK: Configuration
 
+  /// Sizes and rotary settings.
+  package struct Configuration: Sendable, Equatable {
+    package var sizes: DecoderConfiguration
+    package var ropeBase: Double
+    /// M-RoPE's sections, empty for plain rotary positions.
+    package var ropeSections: [Int]
+  }
+
   /// Reads the language model's sizes from `config.json`, flat or nested, in either of transformers' layouts.
   ///
   /// Defaults are those of transformers' Qwen2Config.
-  package static func configuration(_ root: ConfigReader) throws(ModelError) -> DecoderConfiguration {
+  package static func configuration(_ root: ConfigReader) throws(ModelError) -> Configuration {
     let text = root.object("text_config") ?? root
     let heads = try text.count("num_attention_heads")
     let hidden = try text.count("hidden_size")
@@ -36,13 +44,14 @@ package enum Qwen2 {
     }
     let rope = try ropeSettings(text, headWidth: headWidth)
     let tied = try root.flag("tie_word_embeddings", default: text.flag("tie_word_embeddings", default: false))
-    return DecoderConfiguration(
-      vocabulary: try text.count("vocab_size"), hidden: hidden, layers: try text.count("num_hidden_layers"),
-      heads: heads, keyValueHeads: keyValueHeads, headWidth: headWidth,
-      intermediate: try text.count("intermediate_size"),
-      epsilon: Float(try text.number("rms_norm_eps", default: 1e-6)), ropeBase: rope.base,
-      ropeSections: rope.sections, tiedHead: tied,
-      maximumPositions: try text.count("max_position_embeddings", default: 32768))
+    let layers = try text.count("num_hidden_layers")
+    let sizes = DecoderConfiguration(
+      vocabulary: try text.count("vocab_size"), hidden: hidden, layers: layers, heads: heads,
+      keyValueHeads: keyValueHeads, headWidth: headWidth, intermediate: try text.count("intermediate_size"),
+      epsilon: Float(try text.number("rms_norm_eps", default: 1e-6)), tiedHead: tied,
+      maximumPositions: try text.count("max_position_embeddings", default: 32768),
+      windows: Array(repeating: nil, count: layers))
+    return Configuration(sizes: sizes, ropeBase: rope.base, ropeSections: rope.sections)
   }
 
   private static func ropeSettings(
@@ -74,13 +83,19 @@ package enum Qwen2 {
 
   // MARK: Weight names
 
+  /// The language model under the names that are published.
+  static func decoder(_ configuration: Configuration, _ weights: WeightLoader) throws(WeightError) -> Decoder {
+    let rotary = RotaryEmbedding(
+      width: configuration.sizes.headWidth, base: configuration.ropeBase, sections: configuration.ropeSections)
+    return try Decoder(
+      configuration.sizes, rotary: rotary, biases: true, weights: weights, prefix: "model.", headName: "lm_head.weight")
+  }
+
   /// Loads a plain language model's folder.
   package static func load(folder: String, config: ConfigReader, format: ElementType?) throws -> Decoder {
     let configuration = try configuration(config)
     let store = try WeightStore(folder: folder)
-    let decoder = try Decoder(
-      configuration, weights: WeightLoader(store: store, format: format), prefix: "model.",
-      headName: "lm_head.weight")
+    let decoder = try decoder(configuration, WeightLoader(store: store, format: format))
     try store.finish()
     return decoder
   }

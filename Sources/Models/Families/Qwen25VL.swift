@@ -15,7 +15,7 @@ package struct Qwen25VL: VisionModel {
 
   /// Everything that `config.json` and the processor's file say.
   package struct Configuration: Sendable {
-    package var language: DecoderConfiguration
+    package var language: Qwen2.Configuration
     package var vision: PatchTowerConfiguration
     package var imagePlan: ImagePlan
     package var imageToken: Int32
@@ -31,11 +31,12 @@ package struct Qwen25VL: VisionModel {
     let language = try Qwen2.configuration(config)
     let vision = try visionConfiguration(section)
     let outputs = try section.count("out_hidden_size", default: 3584)
-    guard outputs == language.hidden else {
-      throw section.invalid("out_hidden_size", expected: "the language model's hidden size, \(language.hidden)")
+    guard outputs == language.sizes.hidden else {
+      throw section.invalid("out_hidden_size", expected: "the language model's hidden size, \(language.sizes.hidden)")
     }
     return Configuration(
-      language: language, vision: vision, imagePlan: try ImagePlan(folder: folder, tower: vision),
+      language: language, vision: vision,
+      imagePlan: try .own(ImagePlan.settings(folder: folder), layout: vision.layout),
       imageToken: Int32(try config.count("image_token_id", default: 151655)),
       visionStart: Int32(try config.count("vision_start_token_id", default: 151652)),
       visionEnd: Int32(try config.count("vision_end_token_id", default: 151653)))
@@ -70,7 +71,12 @@ package struct Qwen25VL: VisionModel {
   package let configuration: Configuration
   package let tower: PatchTower
   package var imagePlan: ImagePlan { configuration.imagePlan }
-  package var patches: PatchTowerConfiguration { configuration.vision }
+  package var featureWidth: Int { configuration.vision.featureWidth }
+  package var summary: String {
+    let sizes = configuration.vision
+    return
+      "\(sizes.depth) blocks of \(sizes.hidden), patches of \(sizes.patchSize), windows of \(sizes.windowSize) pixels"
+  }
 
   /// merge² patches become one visual token.
   package func visualTokens(_ grid: PatchGrid) -> Int {
@@ -97,13 +103,16 @@ package struct Qwen25VL: VisionModel {
     let patches = features.reshaped(rows: features.count / hidden, columns: hidden)
     let normed = mergerNorm(patches).reshaped(rows: features.rows, columns: features.columns)
     let inner = mergerIn(normed, .bulk, engine)
-    gelu(inner, engine)
+    Activation.gelu.apply(to: inner, engine)
     return mergerOut(inner, .bulk, engine)
   }
 
   // MARK: Prompt
 
-  package let imagePlaceholder = "<|image_pad|>"
+  package let placeholder = "<|image_pad|>"
+
+  package func expansion(visualTokens: Int) -> String { String(repeating: placeholder, count: visualTokens) }
+
   package var imageToken: Int32 { configuration.imageToken }
   package var imageMarkers: Set<Int32> {
     [configuration.imageToken, configuration.visionStart, configuration.visionEnd]
@@ -149,12 +158,12 @@ package struct Qwen25VL: VisionModel {
     let nested = store.contains("model.language_model.embed_tokens.weight")
     let loader = WeightLoader(store: store, format: format) { nested ? Self.nestedName($0) : $0 }
     tower = try PatchTower(configuration.vision, weights: loader, prefix: "visual.")
-    language = try Decoder(configuration.language, weights: loader, prefix: "model.", headName: "lm_head.weight")
+    language = try Qwen2.decoder(configuration.language, loader)
     let sizes = configuration.vision
     let width = sizes.featureWidth
     mergerNorm = try loader.norm("visual.merger.ln_q", sizes.hidden, epsilon: PatchTower.epsilon)
     mergerIn = try loader.linear("visual.merger.mlp.0", width, width, bias: true)
-    mergerOut = try loader.linear("visual.merger.mlp.2", configuration.language.hidden, width, bias: true)
+    mergerOut = try loader.linear("visual.merger.mlp.2", configuration.language.sizes.hidden, width, bias: true)
     try store.finish()
   }
 

@@ -1,49 +1,110 @@
 import Tensors
 
-/// Keys and values of one sequence in one decoder: [layer][key or value][head][slot][width], f32.
+/// Keys and values of one sequence in one language model, f32.
 ///
-/// A slot is not a position: image tokens of M-RoPE share positions. The owner keeps the positions.
+/// A slot is not a position: image tokens of M-RoPE share positions. The owner keeps the positions. A layer with a
+/// sliding window keeps the window and some rows more, so that rejected drafts can be taken back.
 package final class KVCache {
-  /// Slots that hold tokens.
+  /// Slots that hold tokens, dropped ones included.
   package private(set) var length = 0
   package let capacity: Int
-  private let storage: UnsafeMutablePointer<Float>
   private let heads: Int
   private let width: Int
+  private var layers: [Layer]
+  private let storage: UnsafeMutablePointer<Float>
 
-  package init(layers: Int, heads: Int, width: Int, capacity: Int) {
+  /// Rows that one pass may add to a cache that is not empty, and that may be taken back.
+  package static let maximumRows = 80
+
+  private struct Layer {
+    /// nil where the layer attends to everything.
+    let window: Int?
+    /// Rows that the layer has room for.
+    let room: Int
+    let keys: Int
+    let values: Int
+    /// The slot of the first row that is still there.
+    var base = 0
+  }
+
+  /// - Parameters:
+  ///   - windows: one entry a layer: how many slots a row attends to, itself included; nil for all.
+  ///   - capacity: slots that the sequence may take.
+  package init(windows: [Int?], heads: Int, width: Int, capacity: Int) {
     self.heads = heads
     self.width = width
     self.capacity = capacity
-    storage = .allocate(capacity: max(1, layers * 2 * heads * capacity * width))
+    var layers: [Layer] = []
+    var offset = 0
+    for window in windows {
+      let room = Self.room(window, capacity)
+      layers.append(Layer(window: window, room: room, keys: offset, values: offset + room * heads * width))
+      offset += 2 * room * heads * width
+    }
+    self.layers = layers
+    storage = .allocate(capacity: max(1, offset))
   }
 
   deinit { storage.deallocate() }
 
+  private static func room(_ window: Int?, _ capacity: Int) -> Int {
+    // Twice the rows of a pass: the window is moved to the front only now and then.
+    window.map { min(capacity, $0 + 3 * maximumRows) } ?? capacity
+  }
+
   /// Bytes that a cache of this shape takes.
-  package static func byteCount(layers: Int, heads: Int, width: Int, capacity: Int) -> Int {
-    layers * 2 * heads * capacity * width * 4
+  package static func byteCount(windows: [Int?], heads: Int, width: Int, capacity: Int) -> Int {
+    windows.reduce(0) { $0 + room($1, capacity) } * 2 * heads * width * 4
   }
 
-  /// Keys of one head: slot after slot.
-  func keys(layer: Int, head: Int) -> UnsafeMutablePointer<Float> {
-    storage + ((layer * 2) * heads + head) * capacity * width
+  /// The slots that a row attends to before itself: from here on.
+  func firstVisible(layer: Int, slot: Int) -> Int { layers[layer].window.map { max(0, slot - $0 + 1) } ?? 0 }
+
+  /// Keys of one head from a slot on, row after row.
+  func keys(layer: Int, head: Int, from slot: Int) -> UnsafeMutablePointer<Float> {
+    storage + layers[layer].keys + (head * layers[layer].room + slot - layers[layer].base) * width
   }
 
-  /// Values of one head: slot after slot.
-  func values(layer: Int, head: Int) -> UnsafeMutablePointer<Float> {
-    storage + ((layer * 2 + 1) * heads + head) * capacity * width
+  /// Values of one head from a slot on, row after row.
+  func values(layer: Int, head: Int, from slot: Int) -> UnsafeMutablePointer<Float> {
+    storage + layers[layer].values + (head * layers[layer].room + slot - layers[layer].base) * width
   }
 
-  /// Copies one row of all heads' keys and values into a slot.
-  func write(layer: Int, slot: Int, keys: UnsafePointer<Float>, values: UnsafePointer<Float>) {
-    for head in 0..<heads {
-      (self.keys(layer: layer, head: head) + slot * width).update(from: keys + head * width, count: width)
-      (self.values(layer: layer, head: head) + slot * width).update(from: values + head * width, count: width)
+  /// Values from one head's rows to the next one's.
+  func headStride(layer: Int) -> Int { layers[layer].room * width }
+
+  /// Copies rows of all heads' keys and values into the slots behind the last; `stride` values from row to row.
+  ///
+  /// A layer with a window keeps the last of them that fit.
+  func append(layer: Int, rows: Int, keys: UnsafePointer<Float>, values: UnsafePointer<Float>, stride: Int) {
+    makeRoom(layer: layer, rows: rows)
+    let first = max(length, layers[layer].base)
+    for row in first - length..<rows {
+      for head in 0..<heads {
+        let place = row * stride + head * width
+        self.keys(layer: layer, head: head, from: length + row).update(from: keys + place, count: width)
+        self.values(layer: layer, head: head, from: length + row).update(from: values + place, count: width)
+      }
     }
   }
 
-  /// Counts rows as stored once every layer has written them.
+  private func makeRoom(layer: Int, rows: Int) {
+    let end = length + rows
+    guard let window = layers[layer].window, end - layers[layer].base > layers[layer].room else { return }
+    // What the pass's first row sees, and what a later row sees once a pass has been taken back.
+    let needed = length == 0 ? end - window - Self.maximumRows : length - window - Self.maximumRows
+    let base = max(layers[layer].base, needed)
+    let kept = max(0, length - base)
+    for head in 0..<heads where kept > 0 {
+      let keys = keys(layer: layer, head: head, from: base)
+      let values = values(layer: layer, head: head, from: base)
+      (storage + layers[layer].keys + head * layers[layer].room * width).update(from: keys, count: kept * width)
+      (storage + layers[layer].values + head * layers[layer].room * width).update(from: values, count: kept * width)
+    }
+    layers[layer].base = base
+  }
+
+  /// Counts rows as stored once every layer has taken them.
   func advance(by rows: Int) { length += rows }
 
   /// Drops every slot from `newLength` on: rejected drafts.

@@ -17,8 +17,7 @@ package struct PatchTowerConfiguration: Sendable, Equatable {
   package var fullAttentionBlocks: Set<Int>
 
   package var headWidth: Int { hidden / heads }
-  /// Values of one patch.
-  package var patchWidth: Int { channels * temporalPatchSize * patchSize * patchSize }
+  package var layout: PatchLayout { PatchLayout(size: patchSize, merge: mergeSize, frames: temporalPatchSize) }
   /// Width of the features that a projector reads: one visual token's patches side by side.
   package var featureWidth: Int { hidden * mergeSize * mergeSize }
 }
@@ -88,7 +87,7 @@ package struct PatchTower: Sendable {
 
   /// Encodes one picture.
   ///
-  /// - Parameter patches: [patches, patchWidth] in merge order: rows 4i … 4i+3 belong to visual token i.
+  /// - Parameter patches: [patches, layout.width] in merge order: rows 4i … 4i+3 belong to visual token i.
   /// - Returns: the last block's output [patches, hidden] in the same order.
   package func callAsFunction(_ patches: Tensor, grid: PatchGrid, _ engine: Engine) -> Tensor {
     let order = WindowOrder(grid: grid, configuration)
@@ -101,7 +100,7 @@ package struct PatchTower: Sendable {
       x = adding(x, block.output(mixed, .bulk, engine))
       let inner = block.feedForwardNorm(x)
       let gate = block.gate(inner, .bulk, engine)
-      siluMultiply(gate, block.up(inner, .bulk, engine), engine)
+      Activation.silu.multiply(gate, block.up(inner, .bulk, engine), engine)
       x = adding(x, block.down(gate, .bulk, engine))
     }
     return x.gathering(order.inverse)

@@ -31,8 +31,9 @@ package struct RotaryEmbedding: Sendable {
   /// - Parameters:
   ///   - width: the head's width; frequencies are width/2.
   ///   - sections: M-RoPE's sections, which sum to width/2; empty for plain positions.
-  package init(width: Int, base: Double, sections: [Int] = []) {
-    frequencies = (0..<width / 2).map { 1 / Float(pow(base, Double(2 * $0) / Double(width))) }
+  ///   - factor: linear scaling: positions count as if divided by it.
+  package init(width: Int, base: Double, sections: [Int] = [], factor: Double = 1) {
+    frequencies = (0..<width / 2).map { 1 / Float(pow(base, Double(2 * $0) / Double(width))) / Float(factor) }
     axes =
       sections.isEmpty
       ? Array(repeating: 0, count: width / 2)

@@ -9,26 +9,59 @@ struct AddedTokens: Sendable {
     let takesSpaceBefore: Bool
     let takesSpaceBehind: Bool
     let standsAlone: Bool
+    /// What is looked for; for a token that is looked for in normalised text, its normalised content.
+    let pattern: [UInt8]
   }
   private(set) var tokens: [Token] = []
-  /// By first byte, the longest first.
+  /// By first byte, the longest first: those of the text as it is, and those of the normalised text.
   private var byFirstByte: [[Int]] = Array(repeating: [], count: 256)
+  private var byFirstNormalizedByte: [[Int]] = Array(repeating: [], count: 256)
+  private(set) var hasNormalized = false
 
   /// Reads `added_tokens` of a tokenizer file.
-  init(_ json: JSONValue?, place: String) throws(ModelError) {
+  init(_ json: JSONValue?, normalizers: [TextNormalizer], place: String) throws(ModelError) {
     for item in json?.array ?? [] {
       guard let id = item["id"]?.int, (0..<(1 << 24)).contains(id), let content = item["content"]?.string,
         !content.isEmpty
       else { throw ModelError("\(place): added_tokens: expected an id and a content, found \(item.kind)") }
-      tokens.append(
+      let isNormalized = item["normalized"]?.bool ?? false
+      let bytes = Array(content.utf8)
+      add(
         Token(
-          id: Int32(id), content: Array(content.utf8), isSpecial: item["special"]?.bool ?? false,
+          id: Int32(id), content: bytes, isSpecial: item["special"]?.bool ?? false,
           takesSpaceBefore: item["lstrip"]?.bool ?? false, takesSpaceBehind: item["rstrip"]?.bool ?? false,
-          standsAlone: item["single_word"]?.bool ?? false))
+          standsAlone: item["single_word"]?.bool ?? false,
+          pattern: isNormalized ? normalizers.reduce(bytes) { $1($0) } : bytes), isNormalized: isNormalized)
     }
-    for (index, token) in tokens.enumerated() { byFirstByte[Int(token.content[0])].append(index) }
-    for byte in byFirstByte.indices {
-      byFirstByte[byte].sort { tokens[$0].content.count > tokens[$1].content.count }
+    sort()
+  }
+
+  /// Tokens that are found as they are.
+  init(_ plain: [(id: Int32, content: [UInt8], isSpecial: Bool)]) {
+    for token in plain where !token.content.isEmpty {
+      add(
+        Token(
+          id: token.id, content: token.content, isSpecial: token.isSpecial, takesSpaceBefore: false,
+          takesSpaceBehind: false, standsAlone: false, pattern: token.content), isNormalized: false)
+    }
+    sort()
+  }
+
+  private mutating func add(_ token: Token, isNormalized: Bool) {
+    guard let first = token.pattern.first else { return }
+    tokens.append(token)
+    if isNormalized {
+      byFirstNormalizedByte[Int(first)].append(tokens.count - 1)
+      hasNormalized = true
+    } else {
+      byFirstByte[Int(first)].append(tokens.count - 1)
+    }
+  }
+
+  private mutating func sort() {
+    for byte in 0..<256 {
+      byFirstByte[byte].sort { tokens[$0].pattern.count > tokens[$1].pattern.count }
+      byFirstNormalizedByte[byte].sort { tokens[$0].pattern.count > tokens[$1].pattern.count }
     }
   }
 
@@ -39,11 +72,12 @@ struct AddedTokens: Sendable {
   }
 
   /// Cuts text at its added tokens: the leftmost first, of several the longest.
-  func split(_ text: UnsafeBufferPointer<UInt8>, _ body: (Part) -> Void) {
+  func split(_ text: UnsafeBufferPointer<UInt8>, normalized: Bool, _ body: (Part) -> Void) {
+    let table = normalized ? byFirstNormalizedByte : byFirstByte
     var start = 0
     var at = 0
     while at < text.count {
-      guard let token = token(in: text, at: at) else {
+      guard let token = token(in: text, at: at, table) else {
         at += 1
         continue
       }
@@ -51,18 +85,18 @@ struct AddedTokens: Sendable {
       if token.takesSpaceBefore { while before > start, Self.isSpace(text[before - 1]) { before -= 1 } }
       if before > start { body(.text(start..<before)) }
       body(.token(token.id))
-      at += token.content.count
+      at += token.pattern.count
       if token.takesSpaceBehind { while at < text.count, Self.isSpace(text[at]) { at += 1 } }
       start = at
     }
     if start < text.count { body(.text(start..<text.count)) }
   }
 
-  private func token(in text: UnsafeBufferPointer<UInt8>, at: Int) -> Token? {
-    for index in byFirstByte[Int(text[at])] {
+  private func token(in text: UnsafeBufferPointer<UInt8>, at: Int, _ table: [[Int]]) -> Token? {
+    for index in table[Int(text[at])] {
       let token = tokens[index]
-      let end = at + token.content.count
-      guard end <= text.count, text[at..<end].elementsEqual(token.content) else { continue }
+      let end = at + token.pattern.count
+      guard end <= text.count, text[at..<end].elementsEqual(token.pattern) else { continue }
       if token.standsAlone {
         if at > 0, Self.isWord(text[at - 1]) { continue }
         if end < text.count, Self.isWord(text[end]) { continue }

@@ -14,20 +14,27 @@ struct BytePairEncoding: Sendable {
   private var values: [(rank: Int32, symbol: Int32)]
   private let mask: Int
 
-  /// - Parameter merges: left and right symbol and what they become, in the order of their ranks.
-  init(merges: [(left: Int32, right: Int32, symbol: Int32)]) {
+  /// A pair and what it becomes; of two pairs the one of the lower rank is merged first.
+  struct Merge {
+    let left: Int32
+    let right: Int32
+    let symbol: Int32
+    let rank: Int32
+  }
+
+  init(merges: [Merge]) {
     var capacity = 16
     while capacity < merges.count * 2 { capacity *= 2 }
     mask = capacity - 1
     keys = Array(repeating: .max, count: capacity)
     values = Array(repeating: (.max, 0), count: capacity)
-    for (rank, merge) in merges.enumerated() {
+    for merge in merges {
       let key = Self.key(merge.left, merge.right)
       var slot = Self.slot(key, mask)
       while keys[slot] != .max, keys[slot] != key { slot = (slot + 1) & mask }
       // Of a pair that is listed twice, the last rank counts, as in the reference.
       keys[slot] = key
-      values[slot] = (Int32(rank), merge.symbol)
+      values[slot] = (merge.rank, merge.symbol)
     }
   }
 

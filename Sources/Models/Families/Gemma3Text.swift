@@ -1,0 +1,221 @@
+import Tensors
+
+/// Gemma 3's language model, alone or as the half of Gemma 3 that speaks: a drafter's family.
+package struct Gemma3Text: LanguageModel {
+  /// The family as the list of families has it.
+  package static let family = ModelFamily(
+    modelType: "gemma3_text",
+    load: { folder in
+      let configuration = try configuration(folder.config)
+      let store = try WeightStore(folder: folder.path)
+      let language = try Gemma3Text(configuration, WeightLoader(store: store, format: folder.format))
+      try store.finish()
+      return ModelParts(language: language, vision: nil)
+    },
+    render: { render($0, picture: "") })
+
+  // MARK: Configuration
+
+  /// Sizes, and what the two kinds of layers do.
+  package struct Configuration: Sendable, Equatable {
+    package var sizes: DecoderConfiguration
+    package var queryScale: Float
+    package var localRopeBase: Double
+    package var globalRopeBase: Double
+    package var globalRopeFactor: Double
+    /// nil where logits are not capped.
+    package var logitCap: Float?
+  }
+
+  /// Reads `config.json`, or its `text_config`, in either of transformers' layouts.
+  ///
+  /// Defaults are those of transformers' Gemma3TextConfig: published files leave out whatever equals them.
+  /// `attn_logit_softcapping` is read over, as it is there.
+  package static func configuration(_ root: ConfigReader) throws(ModelError) -> Configuration {
+    let text = root.object("text_config") ?? root
+    let heads = try text.count("num_attention_heads", default: 8)
+    let keyValueHeads = try text.count("num_key_value_heads", default: 4)
+    guard heads % keyValueHeads == 0 else {
+      throw text.invalid("num_key_value_heads", expected: "a divisor of the \(heads) attention heads")
+    }
+    let headWidth = try text.count("head_dim", default: 256)
+    guard headWidth % 2 == 0 else { throw text.invalid("head_dim", expected: "an even width") }
+    let activation = try text.text("hidden_activation") ?? "gelu_pytorch_tanh"
+    guard activation == "gelu_pytorch_tanh" else {
+      throw text.invalid("hidden_activation", expected: "\"gelu_pytorch_tanh\"")
+    }
+    for key in ["attention_bias", "use_bidirectional_attention"] where try text.flag(key, default: false) {
+      throw text.invalid(key, expected: "false")
+    }
+    let layers = try text.count("num_hidden_layers", default: 26)
+    let sizes = DecoderConfiguration(
+      vocabulary: try text.count("vocab_size", default: 262_208), hidden: try text.count("hidden_size", default: 2304),
+      layers: layers, heads: heads, keyValueHeads: keyValueHeads, headWidth: headWidth,
+      intermediate: try text.count("intermediate_size", default: 9216),
+      epsilon: Float(try text.number("rms_norm_eps", default: 1e-6)),
+      tiedHead: try root.flag("tie_word_embeddings", default: text.flag("tie_word_embeddings", default: true)),
+      maximumPositions: try text.count("max_position_embeddings", default: 131_072),
+      windows: try windows(text, layers: layers))
+    return try rotary(
+      text,
+      Configuration(
+        sizes: sizes, queryScale: Float(1 / (try text.number("query_pre_attn_scalar", default: 256)).squareRoot()),
+        localRopeBase: 10000, globalRopeBase: 1_000_000, globalRopeFactor: 1,
+        logitCap: try text.optionalNumber("final_logit_softcapping").map { Float($0) }))
+  }
+
+  /// Which layers slide: `layer_types`, or every layer but each sixth.
+  private static func windows(_ text: ConfigReader, layers: Int) throws(ModelError) -> [Int?] {
+    let window = try text.count("sliding_window", default: 4096)
+    if let types = try text.texts("layer_types") {
+      guard types.count == layers, types.allSatisfy({ ["sliding_attention", "full_attention"].contains($0) }) else {
+        throw text.invalid("layer_types", expected: "\(layers) of sliding_attention and full_attention")
+      }
+      return types.map { $0 == "sliding_attention" ? window : nil }
+    }
+    let fallback = try text.count("_sliding_window_pattern", default: 6)
+    let pattern = try text.count("sliding_window_pattern", default: fallback)
+    return (1...layers).map { $0 % pattern == 0 ? nil : window }
+  }
+
+  private static func rotary(_ text: ConfigReader, _ base: Configuration) throws(ModelError) -> Configuration {
+    var configuration = base
+    if let settings = text.object("rope_parameters") {
+      let local = try RotarySettings(settings.object("sliding_attention"), base: base.localRopeBase)
+      guard local.factor == 1 else { throw settings.invalid("sliding_attention", expected: "no scaling") }
+      let global = try RotarySettings(settings.object("full_attention"), base: base.globalRopeBase)
+      (configuration.localRopeBase, configuration.globalRopeBase) = (local.base, global.base)
+      configuration.globalRopeFactor = global.factor
+      return configuration
+    }
+    configuration.localRopeBase = try text.number("rope_local_base_freq", default: base.localRopeBase)
+    let flat = try text.number("rope_theta", default: base.globalRopeBase)
+    let global = try RotarySettings(text.object("rope_scaling"), base: flat)
+    (configuration.globalRopeBase, configuration.globalRopeFactor) = (global.base, global.factor)
+    return configuration
+  }
+
+  // MARK: Language
+
+  private struct Layer: Sendable {
+    let inputNorm: RMSNorm
+    let query: Linear
+    let key: Linear
+    let value: Linear
+    let queryNorm: RMSNorm
+    let keyNorm: RMSNorm
+    let output: Linear
+    let postAttentionNorm: RMSNorm
+    let preFeedForwardNorm: RMSNorm
+    let gate: Linear
+    let up: Linear
+    let down: Linear
+    let postFeedForwardNorm: RMSNorm
+  }
+
+  private let settings: Configuration
+  package var configuration: DecoderConfiguration { settings.sizes }
+  private let embedding: TokenEmbedding
+  private let layers: [Layer]
+  private let norm: RMSNorm
+  private let head: Linear
+  private let localRotary: RotaryEmbedding
+  private let globalRotary: RotaryEmbedding
+  private let attention: CachedAttention
+  private let embeddingScale: Float
+
+  package func embed(_ tokens: [Int32]) -> Tensor { embedding(tokens, scale: embeddingScale) }
+
+  package func hiddenStates(_ x: Tensor, spans: [DecoderSpan], path: ProductPath, _ engine: Engine) -> Tensor {
+    let positions = spans.flatMap(\.positions)
+    let local = localRotary.angles(positions)
+    let global = globalRotary.angles(positions)
+    let sizes = settings.sizes
+    var x = x
+    for (index, layer) in layers.enumerated() {
+      let angles = sizes.windows[index] == nil ? global : local
+      let normed = layer.inputNorm(x)
+      let query = heads(layer.query(normed, path, engine), sizes.heads, layer.queryNorm)
+      let key = heads(layer.key(normed, path, engine), sizes.keyValueHeads, layer.keyNorm)
+      let value = layer.value(normed, path, engine)
+      rotate(query, heads: sizes.heads, cosine: angles.cosine, sine: angles.sine)
+      rotate(key, heads: sizes.keyValueHeads, cosine: angles.cosine, sine: angles.sine)
+      let mixed = attention(query, key, value, layer: index, spans: spans, engine)
+      x = adding(x, layer.postAttentionNorm(layer.output(mixed, path, engine)))
+      let inner = layer.preFeedForwardNorm(x)
+      let gate = layer.gate(inner, path, engine)
+      Activation.geluTanh.multiply(gate, layer.up(inner, path, engine), engine)
+      x = adding(x, layer.postFeedForwardNorm(layer.down(gate, path, engine)))
+    }
+    for span in spans { span.cache.advance(by: span.positions.count) }
+    return norm(x)
+  }
+
+  /// Norms each head of each row.
+  private func heads(_ x: Tensor, _ count: Int, _ norm: RMSNorm) -> Tensor {
+    norm(x.reshaped(rows: x.rows * count, columns: settings.sizes.headWidth))
+      .reshaped(rows: x.rows, columns: x.columns)
+  }
+
+  package func logits(_ hidden: Tensor, _ engine: Engine) -> Tensor {
+    let logits = head(hidden, .decode, engine)
+    if let cap = settings.logitCap { softCap(logits, cap, engine) }
+    return logits
+  }
+
+  // MARK: Prompt
+
+  /// The rendered chat of one user turn, as the family's published template writes it; a system line goes before the text.
+  static func render(_ turn: ChatTurn, picture: String) -> String {
+    let system = turn.system.map { $0 + "\n\n" } ?? ""
+    let text = turn.text.drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed()
+    return "<bos><start_of_turn>user\n\(system)\(picture)\(String(text))<end_of_turn>\n<start_of_turn>model\n"
+  }
+
+  // MARK: Weight names
+
+  /// The language model under the names that are published.
+  package init(_ configuration: Configuration, _ weights: WeightLoader) throws(WeightError) {
+    settings = configuration
+    let sizes = configuration.sizes
+    embedding = TokenEmbedding(
+      table: try weights.matrix("model.embed_tokens.weight", [sizes.vocabulary, sizes.hidden]))
+    var layers: [Layer] = []
+    for index in 0..<sizes.layers { layers.append(try Self.layer(sizes, weights, "model.layers.\(index).")) }
+    self.layers = layers
+    norm = try weights.offsetNorm("model.norm", sizes.hidden, epsilon: sizes.epsilon)
+    head = try weights.head("lm_head.weight", tiedTo: sizes.tiedHead ? embedding.table : nil, sizes)
+    localRotary = RotaryEmbedding(width: sizes.headWidth, base: configuration.localRopeBase)
+    globalRotary = RotaryEmbedding(
+      width: sizes.headWidth, base: configuration.globalRopeBase, factor: configuration.globalRopeFactor)
+    attention = CachedAttention(
+      heads: sizes.heads, keyValueHeads: sizes.keyValueHeads, width: sizes.headWidth, scale: configuration.queryScale)
+    embeddingScale = Float(sizes.hidden).squareRoot()
+  }
+
+  private static func layer(
+    _ sizes: DecoderConfiguration, _ weights: WeightLoader, _ prefix: String
+  ) throws(WeightError) -> Layer {
+    let queryWidth = sizes.heads * sizes.headWidth
+    let keyWidth = sizes.keyValueHeads * sizes.headWidth
+    let attention = prefix + "self_attn."
+    let mlp = prefix + "mlp."
+    func norm(_ name: String, _ width: Int) throws(WeightError) -> RMSNorm {
+      try weights.offsetNorm(name, width, epsilon: sizes.epsilon)
+    }
+    return Layer(
+      inputNorm: try norm(prefix + "input_layernorm", sizes.hidden),
+      query: try weights.linear(attention + "q_proj", queryWidth, sizes.hidden, bias: false),
+      key: try weights.linear(attention + "k_proj", keyWidth, sizes.hidden, bias: false),
+      value: try weights.linear(attention + "v_proj", keyWidth, sizes.hidden, bias: false),
+      queryNorm: try norm(attention + "q_norm", sizes.headWidth),
+      keyNorm: try norm(attention + "k_norm", sizes.headWidth),
+      output: try weights.linear(attention + "o_proj", sizes.hidden, queryWidth, bias: false),
+      postAttentionNorm: try norm(prefix + "post_attention_layernorm", sizes.hidden),
+      preFeedForwardNorm: try norm(prefix + "pre_feedforward_layernorm", sizes.hidden),
+      gate: try weights.linear(mlp + "gate_proj", sizes.intermediate, sizes.hidden, bias: false),
+      up: try weights.linear(mlp + "up_proj", sizes.intermediate, sizes.hidden, bias: false),
+      down: try weights.linear(mlp + "down_proj", sizes.hidden, sizes.intermediate, bias: false),
+      postFeedForwardNorm: try norm(prefix + "post_feedforward_layernorm", sizes.hidden))
+  }
+}

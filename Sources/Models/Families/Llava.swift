@@ -1,0 +1,162 @@
+import Tensors
+
+/// LLaVA 1.5: a CLIP tower, a two-layer projector and a Llama decoder.
+package struct Llava: VisionModel {
+  /// The family as the list of families has it.
+  package static let family = ModelFamily(
+    modelType: "llava",
+    load: { folder in
+      let model = try Llava(folder)
+      return ModelParts(language: model.language, vision: model)
+    },
+    render: { turn in
+      let system = turn.system.map { $0 + " " } ?? ""
+      return "\(system)USER: \(turn.hasImage ? "<image>\n" : "")\(turn.text) ASSISTANT:"
+    })
+
+  // MARK: Configuration
+
+  /// Everything that `config.json` and the processor's file say.
+  package struct Configuration: Sendable, Equatable {
+    package var language: Llama.Configuration
+    package var vision: VisionTransformerConfiguration
+    /// Blocks whose output is read: the tower's states are numbered from 0, its embeddings, and −1 is the last.
+    package var depth: Int
+    /// Whether the class token is left out: the strategy "default".
+    package var dropsClassToken: Bool
+    package var projectorActivation: Activation
+    package var imageToken: Int32
+  }
+
+  /// Reads `config.json`. Defaults are those of transformers' LlavaConfig and CLIPVisionConfig.
+  package static func configuration(_ config: ConfigReader) throws(ModelError) -> Configuration {
+    guard let section = config.object("vision_config") else {
+      throw config.invalid("vision_config", expected: "an object")
+    }
+    let vision = try visionConfiguration(section)
+    let layers = try config.integers("vision_feature_layer") ?? [-2]
+    guard layers.count == 1 else { throw config.invalid("vision_feature_layer", expected: "one layer") }
+    let depth = layers[0] < 0 ? vision.layers + 1 + layers[0] : layers[0]
+    guard (0...vision.layers).contains(depth) else {
+      throw config.invalid("vision_feature_layer", expected: "a state of the tower's \(vision.layers) layers")
+    }
+    let strategy = try config.text("vision_feature_select_strategy") ?? "default"
+    guard ["default", "full"].contains(strategy) else {
+      throw config.invalid("vision_feature_select_strategy", expected: "\"default\" or \"full\"")
+    }
+    let activation = try config.text("projector_hidden_act") ?? "gelu"
+    guard let projectorActivation = Activation(rawValue: activation), projectorActivation != .silu else {
+      throw config.invalid("projector_hidden_act", expected: "\"gelu\"")
+    }
+    let fallback = try config.count("image_token_id", default: 32000)
+    return Configuration(
+      language: try Llama.configuration(config), vision: vision, depth: depth,
+      dropsClassToken: strategy == "default", projectorActivation: projectorActivation,
+      imageToken: Int32(try config.count("image_token_index", default: fallback)))
+  }
+
+  private static func visionConfiguration(_ section: ConfigReader) throws(ModelError) -> VisionTransformerConfiguration
+  {
+    let name = try section.text("hidden_act") ?? "quick_gelu"
+    guard let activation = Activation(rawValue: name), activation != .silu else {
+      throw section.invalid("hidden_act", expected: "\"quick_gelu\" or \"gelu\"")
+    }
+    return try VisionTransformerConfiguration(
+      section, hidden: 768, intermediate: 3072, layers: 12, heads: 12, imageSize: 224, patchSize: 32, epsilon: 1e-5,
+      activation: activation)
+  }
+
+  // MARK: Image plan
+
+  private static func plan(folder: String, _ vision: VisionTransformerConfiguration) throws(ModelError) -> ImagePlan {
+    let settings = try ImagePlan.settings(folder: folder)
+    let size = settings.object("size")
+    let edge = try size?.count("shortest_edge", default: vision.imageSize) ?? vision.imageSize
+    let crop = settings.object("crop_size")
+    let height = try crop?.count("height", default: vision.imageSize) ?? vision.imageSize
+    let width = try crop?.count("width", default: vision.imageSize) ?? vision.imageSize
+    guard height == vision.imageSize, width == vision.imageSize, edge >= vision.imageSize else {
+      throw settings.invalid(
+        "crop_size", expected: "the tower's image size, \(vision.imageSize), within the shortest edge")
+    }
+    return try ImagePlan(
+      settings, sizing: .shortestEdge(edge, cropHeight: height, cropWidth: width),
+      layout: PatchLayout(size: vision.patchSize))
+  }
+
+  // MARK: Vision and projector
+
+  package let configuration: Configuration
+  package let imagePlan: ImagePlan
+  package let language: Decoder
+  private let patchEmbedding: Linear
+  private let classEmbedding: Tensor
+  private let positionEmbedding: Tensor
+  private let preNorm: LayerNorm
+  private let tower: VisionTransformer
+  private let projectorIn: Linear
+  private let projectorOut: Linear
+
+  package var featureWidth: Int { configuration.vision.hidden }
+  package var summary: String {
+    let sizes = configuration.vision
+    return "CLIP, \(sizes.layers) blocks of \(sizes.hidden), the state behind block \(configuration.depth)"
+  }
+
+  package func visualTokens(_ grid: PatchGrid) -> Int { grid.patches + (configuration.dropsClassToken ? 0 : 1) }
+
+  /// The chosen state of the tower: [visual tokens, hidden].
+  package func features(_ patches: Tensor, grid: PatchGrid, _ engine: Engine) -> Tensor {
+    let rows = Tensor.stacking([classEmbedding, patchEmbedding(patches, .bulk, engine)])
+    let states = tower(preNorm(adding(rows, positionEmbedding)), depth: configuration.depth, engine)
+    return configuration.dropsClassToken ? states.rows(1..<states.rows) : states
+  }
+
+  package func project(_ features: Tensor, _ engine: Engine) -> Tensor {
+    let inner = projectorIn(features, .bulk, engine)
+    configuration.projectorActivation.apply(to: inner, engine)
+    return projectorOut(inner, .bulk, engine)
+  }
+
+  // MARK: Prompt
+
+  package let placeholder = "<image>"
+  package var imageToken: Int32 { configuration.imageToken }
+  package var imageMarkers: Set<Int32> { [configuration.imageToken] }
+
+  package func expansion(visualTokens: Int) -> String { String(repeating: placeholder, count: visualTokens) }
+
+  // MARK: Weight names
+
+  /// Loads a folder's weights by their published names, or with the prefixes that transformers 5 uses in memory.
+  package init(_ folder: ModelFolder) throws {
+    configuration = try Self.configuration(folder.config)
+    imagePlan = try Self.plan(folder: folder.path, configuration.vision)
+    let store = try WeightStore(folder: folder.path)
+    let names = NestedNames(store, vision: "vision_tower.", projector: "multi_modal_projector.")
+    let loader = WeightLoader(store: store, format: folder.format) { names.published($0) }
+    let vision = configuration.vision
+    let prefix = "vision_tower.vision_model."
+    patchEmbedding = Linear(
+      weight: try loader.matrix(
+        prefix + "embeddings.patch_embedding.weight", [vision.hidden, 3, vision.patchSize, vision.patchSize]), bias: nil
+    )
+    let positions = vision.side * vision.side + 1
+    classEmbedding = Tensor(
+      rows: 1, columns: vision.hidden, values: try loader.vector(prefix + "embeddings.class_embedding", vision.hidden))
+    positionEmbedding = Tensor(
+      rows: positions, columns: vision.hidden,
+      values: try loader.matrix(prefix + "embeddings.position_embedding.weight", [positions, vision.hidden]).values)
+    preNorm = try loader.layerNorm(prefix + "pre_layrnorm", vision.hidden, epsilon: vision.epsilon)
+    tower = try VisionTransformer(vision, weights: loader, prefix: prefix + "encoder.")
+    // No state before the tower's end is normed; the pooled output alone is, and nothing reads it.
+    loader.ignore(prefix + "post_layernorm.weight")
+    loader.ignore(prefix + "post_layernorm.bias")
+    loader.ignore(prefix + "embeddings.position_ids")
+    let hidden = configuration.language.sizes.hidden
+    projectorIn = try loader.linear("multi_modal_projector.linear_1", hidden, vision.hidden, bias: true)
+    projectorOut = try loader.linear("multi_modal_projector.linear_2", hidden, hidden, bias: true)
+    language = try Llama.decoder(configuration.language, loader)
+    try store.finish()
+  }
+}

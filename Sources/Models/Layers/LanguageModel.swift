@@ -1,0 +1,81 @@
+import Tensors
+
+/// Sizes of a language model, and what its cache needs to know.
+package struct DecoderConfiguration: Sendable, Equatable {
+  package var vocabulary: Int
+  package var hidden: Int
+  package var layers: Int
+  package var heads: Int
+  package var keyValueHeads: Int
+  package var headWidth: Int
+  package var intermediate: Int
+  package var epsilon: Float
+  package var tiedHead: Bool
+  package var maximumPositions: Int
+  /// One entry a layer: how many slots a row attends to, itself included; nil for all.
+  package var windows: [Int?]
+
+  /// Bytes that the cache of a sequence of `tokens` takes.
+  package func cacheBytes(tokens: Int) -> Int {
+    KVCache.byteCount(windows: windows, heads: keyValueHeads, width: headWidth, capacity: tokens)
+  }
+
+  /// An empty cache for a sequence of at most `capacity` tokens.
+  package func makeCache(capacity: Int) -> KVCache {
+    KVCache(windows: windows, heads: keyValueHeads, width: headWidth, capacity: capacity)
+  }
+}
+
+/// A decoder-only language model: tokens to embeddings, embeddings to hidden states, hidden states to logits.
+package protocol LanguageModel: Sendable {
+  var configuration: DecoderConfiguration { get }
+  /// Embeddings of tokens: [tokens, hidden]. Ids beyond the table become zeros.
+  func embed(_ tokens: [Int32]) -> Tensor
+  /// Runs rows of one or several sequences through all layers and extends their caches.
+  ///
+  /// - Parameter x: embeddings [rows, hidden], the spans' rows one behind the other.
+  /// - Returns: the normed last hidden states [rows, hidden].
+  func hiddenStates(_ x: Tensor, spans: [DecoderSpan], path: ProductPath, _ engine: Engine) -> Tensor
+  /// Logits of hidden states: [rows, vocabulary], always by the decoding path.
+  func logits(_ hidden: Tensor, _ engine: Engine) -> Tensor
+}
+
+extension LanguageModel {
+  /// Embeddings of tokens with visual tokens in the places of their placeholder, in order: [tokens, hidden].
+  package func embed(_ tokens: [Int32], visual: Tensor, placeholder: Int32) -> Tensor {
+    let result = embed(tokens)
+    var next = 0
+    result.withMutable { out in
+      visual.withValues { rows in
+        for (row, token) in tokens.enumerated() where token == placeholder && next < visual.rows {
+          (out + row * configuration.hidden).update(from: rows + next * visual.columns, count: visual.columns)
+          next += 1
+        }
+      }
+    }
+    return result
+  }
+}
+
+/// The table of token embeddings, which is the head too where the two are tied.
+struct TokenEmbedding: Sendable {
+  let table: Weight
+
+  /// [tokens, width], each value times `scale`. Ids beyond the table become zeros.
+  func callAsFunction(_ tokens: [Int32], scale: Float = 1) -> Tensor {
+    let width = table.columns
+    let result = Tensor(rows: tokens.count, columns: width)
+    result.withMutable { out in
+      for (row, token) in tokens.enumerated() {
+        let place = out + row * width
+        guard token >= 0, Int(token) < table.rows else {
+          place.update(repeating: 0, count: width)
+          continue
+        }
+        table.copyRow(Int(token), to: place)
+        if scale != 1 { for i in 0..<width { place[i] *= scale } }
+      }
+    }
+    return result
+  }
+}
