@@ -64,7 +64,9 @@ let package = Package(
     .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels"]),
     .testTarget(name: "ModelsTests", dependencies: ["Models", "Tensors", "Speculation", "JSON"]),
     .testTarget(name: "SpeculationTests", dependencies: ["Speculation", "CKernels", "Tensors", "JSON"]),
-    .testTarget(name: "StagesTests", dependencies: ["Stages", "Pipeline", "PipeLanguage", "Samples", "JSON"]),
+    .testTarget(
+      name: "StagesTests",
+      dependencies: ["Stages", "Pipeline", "PipeLanguage", "Samples", "Images", "Models", "Tensors", "JSON"]),
     .testTarget(name: "CommandTests", dependencies: ["Samples", "massv-pipe"]),
     .testTarget(name: "HouseTests"),
   ]

@@ -1,7 +1,9 @@
 // A fork and join that costs well under a microsecond while the workers still spin.
 //
-// A run publishes its task and raises `generation`; workers that see it claim indices from `next` until none is left.
-// A worker that saw nothing for a while sleeps on the generation's futex, so an idle tool uses no processor.
+// A run publishes one word, the ticket: which run it is, how many tasks it has, and the next task. Workers claim tasks
+// by counting the ticket on, so one that wakes late finds nothing to claim and holds nobody up; the caller waits for
+// tasks, not for workers. A worker that saw nothing for a while sleeps on the generation's futex, so an idle tool uses
+// no processor.
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -14,16 +16,20 @@
 
 enum { SPINS_BEFORE_SLEEP = 4000, SPINS_BEFORE_YIELD = 500 };
 
+// A ticket: 24 bits of the run's number, 20 bits of its count of tasks, 20 bits of the next task.
+enum { COUNT_BITS = 20, MAX_COUNT = (1 << COUNT_BITS) - 1 };
+
 struct mp_pool {
   _Atomic uint32_t generation;
+  _Atomic uint64_t ticket;
+  atomic_long done;
   atomic_int sleepers;
-  atomic_int working;
   atomic_bool ending;
   atomic_flag busy;
-  atomic_long next;
-  long count;
+  // Of the run that the ticket stands for: they stay as they are until all its tasks are done.
   void (*task)(void *, long);
   void *context;
+  long first;
   int workers;
   pthread_t threads[];
 };
@@ -35,10 +41,16 @@ static void pause_briefly(void) {
 }
 
 static void claim_all(mp_pool *pool) {
+  uint64_t ticket = atomic_load_explicit(&pool->ticket, memory_order_acquire);
   for (;;) {
-    long i = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
-    if (i >= pool->count) return;
-    pool->task(pool->context, i);
+    long next = (long)(ticket & MAX_COUNT), count = (long)(ticket >> COUNT_BITS & MAX_COUNT);
+    if (next >= count) return;
+    if (!atomic_compare_exchange_weak_explicit(
+            &pool->ticket, &ticket, ticket + 1, memory_order_acq_rel, memory_order_acquire))
+      continue;
+    pool->task(pool->context, pool->first + next);
+    atomic_fetch_add_explicit(&pool->done, 1, memory_order_release);
+    ticket = atomic_load_explicit(&pool->ticket, memory_order_acquire);
   }
 }
 
@@ -58,10 +70,9 @@ static void *work(void *argument) {
   uint32_t seen = 0;
   for (;;) {
     await_generation(pool, seen);
-    seen++;
+    seen = atomic_load(&pool->generation);
     if (atomic_load(&pool->ending)) return NULL;
     claim_all(pool);
-    atomic_fetch_sub_explicit(&pool->working, 1, memory_order_release);
   }
 }
 
@@ -90,6 +101,18 @@ void mp_pool_destroy(mp_pool *pool) {
   free(pool);
 }
 
+static void run_some(mp_pool *pool, long first, long count) {
+  pool->first = first;
+  atomic_store_explicit(&pool->done, 0, memory_order_relaxed);
+  uint64_t run = (atomic_load(&pool->generation) + 1) & 0xFFFFFF;
+  atomic_store_explicit(&pool->ticket, run << 2 * COUNT_BITS | (uint64_t)count << COUNT_BITS, memory_order_release);
+  raise_generation(pool);
+  claim_all(pool);
+  for (int spin = 0; atomic_load_explicit(&pool->done, memory_order_acquire) < count; spin++) {
+    if (spin < SPINS_BEFORE_YIELD) pause_briefly(); else sched_yield();
+  }
+}
+
 void mp_pool_run(mp_pool *pool, void (*task)(void *context, long index), void *context, long count) {
   if (count <= 0) return;
   if (count == 1 || pool->workers == 0 || atomic_flag_test_and_set(&pool->busy)) {
@@ -98,13 +121,7 @@ void mp_pool_run(mp_pool *pool, void (*task)(void *context, long index), void *c
   }
   pool->task = task;
   pool->context = context;
-  pool->count = count;
-  atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
-  atomic_store_explicit(&pool->working, pool->workers, memory_order_relaxed);
-  raise_generation(pool);
-  claim_all(pool);
-  for (int spin = 0; atomic_load_explicit(&pool->working, memory_order_acquire) > 0; spin++) {
-    if (spin < SPINS_BEFORE_YIELD) pause_briefly(); else sched_yield();
-  }
+  for (long first = 0; first < count; first += MAX_COUNT)
+    run_some(pool, first, count - first < MAX_COUNT ? count - first : MAX_COUNT);
   atomic_flag_clear(&pool->busy);
 }

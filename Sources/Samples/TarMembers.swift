@@ -109,6 +109,8 @@ package final class TarMembers {
   private func read(_ entry: OpaquePointer?) -> TarMember? {
     count += 1
     isBehindMarker = false
+    // libarchive takes an old ENOMEM for its own where a name cannot be converted, and ends the program.
+    errno = 0
     guard archive_entry_filetype(entry) == S_IFREG, archive_entry_hardlink(entry) == nil,
       let path = Self.path(entry)
     else { return nil }
@@ -117,6 +119,7 @@ package final class TarMembers {
   }
 
   private static func path(_ entry: OpaquePointer?) -> String? {
+    errno = 0
     guard let name = archive_entry_pathname(entry) ?? archive_entry_pathname_utf8(entry) else { return nil }
     return String(cString: name)
   }

@@ -17,9 +17,14 @@ package final class Engine: @unchecked Sendable {
 
   deinit { if let pool { mp_pool_destroy(pool) } }
 
+  /// Work below so many multiplications is done before another thread has begun.
+  private static let smallWork = 50_000
+
   /// Runs body(0) … body(count - 1) on all threads, in no particular order.
-  package func parallel(_ count: Int, _ body: (Int) -> Void) {
-    guard let pool else { return (0..<count).forEach(body) }
+  ///
+  /// - Parameter work: about how many multiplications all of it takes; little work stays on the calling thread.
+  package func parallel(_ count: Int, work: Int = .max, _ body: (Int) -> Void) {
+    guard let pool, work > Self.smallWork else { return (0..<count).forEach(body) }
     withoutActuallyEscaping(body) { escapable in
       withUnsafePointer(to: escapable) { pointer in
         mp_pool_run(

@@ -37,7 +37,8 @@ package struct Linear: Sendable {
       y.withMutable { output in
         bias.withPointer { bias in
           nonisolated(unsafe) let bias = bias
-          engine.parallel((n + Self.decodeTile - 1) / Self.decodeTile) { tile in
+          let tiles = (n + Self.decodeTile - 1) / Self.decodeTile
+          engine.parallel(tiles, work: x.rows * n * k) { tile in
             let first = tile * Self.decodeTile
             kernel(
               input, k, Int32(x.rows), weight.start, k, first, min(n, first + Self.decodeTile), bias, output, n)
@@ -51,7 +52,8 @@ package struct Linear: Sendable {
     let n = weight.rows
     x.withValues { input in
       y.withMutable { output in
-        engine.parallel((n + Self.bulkTile - 1) / Self.bulkTile) { tile in
+        let tiles = (n + Self.bulkTile - 1) / Self.bulkTile
+        engine.parallel(tiles, work: x.rows * n * weight.columns) { tile in
           let first = tile * Self.bulkTile
           multiplyTile(first..<min(n, first + Self.bulkTile), input, x.rows, output)
         }

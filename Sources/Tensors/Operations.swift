@@ -83,7 +83,7 @@ package enum Activation: String, Sendable {
       case .quickGELU: { mp_quick_gelu($0, $1) }
       }
     x.withMutable { values in
-      engine.parallel(x.rows) { kernel(values + $0 * x.columns, x.columns) }
+      engine.parallel(x.rows, work: 16 * x.count) { kernel(values + $0 * x.columns, x.columns) }
     }
   }
 
@@ -92,7 +92,7 @@ package enum Activation: String, Sendable {
     let kernel = self == .silu ? mp_silu_multiply : mp_gelu_tanh_multiply
     gate.withMutable { gateValues in
       up.withValues { upValues in
-        engine.parallel(gate.rows) { row in
+        engine.parallel(gate.rows, work: 16 * gate.count) { row in
           kernel(gateValues + row * gate.columns, upValues + row * gate.columns, gate.columns)
         }
       }
@@ -123,7 +123,7 @@ package func averagePool(_ x: Tensor, side: Int, by size: Int) -> Tensor {
 /// cap · tanh(x / cap) in place.
 package func softCap(_ x: Tensor, _ cap: Float, _ engine: Engine) {
   x.withMutable { values in
-    engine.parallel(x.rows) { mp_soft_cap(values + $0 * x.columns, cap, x.columns) }
+    engine.parallel(x.rows, work: 16 * x.count) { mp_soft_cap(values + $0 * x.columns, cap, x.columns) }
   }
 }
 

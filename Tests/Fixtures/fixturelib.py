@@ -26,6 +26,10 @@ MODEL_DIRS = {
     "qwen2-text": MODELS / "qwen2-text",
     "qwen2-echo": MODELS / "qwen2-echo",
     "massv": MODELS / "massv",
+} | {
+    name: MODELS / name
+    for name in """gemma3-hub gemma3-v5 gemma3-text gemma3-massv
+    llava-hub llava-v5 llama-text llama-massv""".split()
 }
 
 

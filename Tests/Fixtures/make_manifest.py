@@ -7,12 +7,36 @@ from fixturelib import HERE, ROOT, sha256
 MANIFEST = HERE / "MANIFEST.tsv"
 MAKERS = [
     ("Tests/Fixtures/images/", "Tests/Fixtures/make_images.py"),
+    *[
+        (f"Tests/Fixtures/models/{n}/", "Tests/Fixtures/make_models_gemma3.py")
+        for n in ("gemma3-hub", "gemma3-v5", "gemma3-text", "gemma3-massv")
+    ],
+    *[
+        (f"Tests/Fixtures/models/{n}/", "Tests/Fixtures/make_models_llava.py")
+        for n in ("llava-hub", "llava-v5", "llama-text", "llama-massv")
+    ],
+    ("Tests/Fixtures/models/gguf/", "Tests/Fixtures/make_gguf.py"),
     ("Tests/Fixtures/models/", "Tests/Fixtures/make_models.py"),
     ("examples/models/", "Tests/Fixtures/make_models.py"),
     ("Tests/Fixtures/expected/torture.tsv", "Tests/Fixtures/make_torture.py"),
     ("Tests/Fixtures/expected/resize.json", "Tests/Fixtures/make_resize.py"),
+    *[
+        (f"Tests/Fixtures/expected/{n}.{e}", "Tests/Fixtures/make_expected_families.py")
+        for n in ("gemma3-hub", "gemma3-v5", "llava-hub", "llava-v5", "drafters-families")
+        for e in ("jsonl", "safetensors")
+    ],
+    *[
+        (f"Tests/Fixtures/expected/{n}", "Tests/Fixtures/make_expected_families.py")
+        for n in ("prompts-families.json", "tokenizers.jsonl", "decoding.jsonl")
+    ],
+    *[
+        (f"Tests/Fixtures/expected/{n}", "Tests/Fixtures/make_gguf.py")
+        for n in ("gguf-blocks.json", "gguf-files.json", "gguf-answers.jsonl", "gguf-answers.safetensors")
+    ],
     ("Tests/Fixtures/expected/", "Tests/Fixtures/make_expected.py"),
     ("examples/shapes", "examples/make_examples.py"),
+    ("Tests/Fixtures/templates/gemma-3.jinja", "in transformers' conversion script, Apache-2.0"),
+    ("Tests/Fixtures/templates/llava-1.5.jinja", "published by llava-hf"),
     ("Tests/Fixtures/templates/", "published by Qwen, Apache-2.0"),
 ]
 
@@ -21,6 +45,8 @@ def listing():
     lines = ["path\tsha256\tgenerator"]
     for prefix, maker in MAKERS:
         base = ROOT / prefix.rstrip("/")
+        if not base.exists() and prefix != "examples/shapes":
+            continue
         files = sorted(base.parent.glob("shapes*")) if prefix == "examples/shapes" else [base]
         files = [f for top in files for f in ([top] if top.is_file() else sorted(top.rglob("*"))) if f.is_file()]
         # The first entry that names a file tells who made it.

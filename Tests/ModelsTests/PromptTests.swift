@@ -4,11 +4,15 @@ import Models
 import Testing
 
 private let expected = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-  .appendingPathComponent("Fixtures/expected/prompts.json")
+  .appendingPathComponent("Fixtures/expected")
 
-@Test func promptsEqualTheRenderedTemplates() throws {
-  let cases = try #require(try JSONValue(parsing: Array(Data(contentsOf: expected))).array)
-  let families = ["qwen2.5-vl": Qwen25VL.family, "qwen2.5": Qwen2.family]
+@Test(arguments: ["prompts.json", "prompts-families.json"]) func promptsEqualTheRenderedTemplates(file: String) throws {
+  let data = try Data(contentsOf: expected.appendingPathComponent(file))
+  let cases = try #require(try JSONValue(parsing: Array(data)).array)
+  let families = [
+    "qwen2.5-vl": Qwen25VL.family, "qwen2.5": Qwen2.family, "gemma3": Gemma3.family, "gemma3_text": Gemma3Text.family,
+    "llava": Llava.family,
+  ]
   for item in cases {
     let family = try #require(families[item["family"]?.string ?? ""])
     let turn = ChatTurn(

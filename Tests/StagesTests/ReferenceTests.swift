@@ -10,25 +10,29 @@ private struct Group: Hashable {
   let maximumTokens: Int
 }
 
-private struct Case {
-  let line: JSONValue
-  let image: [UInt8]?
+/// Where a prompt's picture comes from; `skip` where it lies in a folder that is not here.
+enum PictureSource {
+  case image([UInt8]), text, skip
 
-  /// The picture's bytes, `skip` where they lie in a folder that is not here.
-  enum Source { case image([UInt8]), text, skip }
-
-  static func source(_ image: JSONValue?, photos: [String: [UInt8]]) throws -> Source {
-    guard let image, !image.isNull else { return .text }
-    if let file = image["file"]?.string { return .image(try read(Place.root + "/" + file)) }
-    guard let shared = Place.sharedData else { return .skip }
-    if let file = image["torture"]?.string { return .image(try read(shared + "/torture/" + file)) }
-    guard let bytes = photos[image["member"]?.string ?? ""] else { return .skip }
-    return .image(bytes)
+  init(_ image: JSONValue?, photos: [String: [UInt8]]) throws {
+    guard let image, !image.isNull else {
+      self = .text
+      return
+    }
+    if let file = image["file"]?.string {
+      self = .image(try read(Place.root + "/" + file))
+    } else if let shared = Place.sharedData, let file = image["torture"]?.string {
+      self = .image(try read(shared + "/torture/" + file))
+    } else if let bytes = photos[image["member"]?.string ?? ""] {
+      self = .image(bytes)
+    } else {
+      self = .skip
+    }
   }
 }
 
 /// Members of the photographs' tar by path: read with tar's own layout, not with the code under test.
-private func photographs() throws -> [String: [UInt8]] {
+func photographs() throws -> [String: [UInt8]] {
   guard let shared = Place.sharedData else { return [:] }
   let tar = try read(shared + "/photos.tar")
   var photos: [String: [UInt8]] = [:]
@@ -44,6 +48,10 @@ private func photographs() throws -> [String: [UInt8]] {
 
 @Test(arguments: [
   ("qwen25vl-hub", Place.target), ("qwen25vl-v5", Place.root + "/Tests/Fixtures/models/qwen25vl-v5"),
+  ("gemma3-hub", Place.root + "/Tests/Fixtures/models/gemma3-hub"),
+  ("gemma3-v5", Place.root + "/Tests/Fixtures/models/gemma3-v5"),
+  ("llava-hub", Place.root + "/Tests/Fixtures/models/llava-hub"),
+  ("llava-v5", Place.root + "/Tests/Fixtures/models/llava-v5"),
 ])
 private func answersToPicturesEqualTheReference(name: String, folder: String) throws {
   let photos = try photographs()
@@ -54,7 +62,7 @@ private func answersToPicturesEqualTheReference(name: String, folder: String) th
     let group = Group(
       system: line["system"]?.string, penalty: try #require(line["repetition_penalty"]?.double),
       maximumTokens: try #require(line["max_new_tokens"]?.int))
-    switch try Case.source(line["image"], photos: photos) {
+    switch try PictureSource(line["image"], photos: photos) {
     case .image(let bytes): groups[group, default: []].append((line, bytes))
     case .text: groups[group, default: []].append((line, nil))
     case .skip: skipped += 1
@@ -83,7 +91,7 @@ private func compare(_ cases: [(JSONValue, [UInt8]?)], _ group: Group, _ folder:
       members.append(("json", prompt.bytes))
       return (line["id"]?.string ?? "", members)
     })
-  let system = group.system.map { "system=\"\($0)\"" } ?? ""
+  let system = group.system.map { "system=\"\($0.replacing("\n", with: "\\n"))\"" } ?? ""
   let meter = Meter()
   try run(
     """

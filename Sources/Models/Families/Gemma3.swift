@@ -48,8 +48,11 @@ package struct Gemma3: VisionModel {
       let id = try config.count(new, default: fallback)
       return Int32(try config.count(old, default: id))
     }
+    var language = try Gemma3Text.configuration(config)
+    // The reference caps the logits of the text model alone, never those of this one.
+    language.logitCap = nil
     return Configuration(
-      language: try Gemma3Text.configuration(config), vision: vision, tokensPerSide: side,
+      language: language, vision: vision, tokensPerSide: side,
       imageToken: try token("image_token_index", "image_token_id", 262_144),
       imageStart: try token("boi_token_index", "boi_token_id", 255_999),
       imageEnd: try token("eoi_token_index", "eoi_token_id", 256_000))

@@ -85,7 +85,8 @@ struct CachedAttention: Sendable {
     let group = heads / keyValueHeads
     query.withValues { queries in
       mixed.withMutable { out in
-        engine.parallel(views.count * keyValueHeads) { task in
+        let work = views.reduce(0) { $0 + $1.count } * 2 * heads * width
+        engine.parallel(views.count * keyValueHeads, work: work) { task in
           let row = task / keyValueHeads
           let keyHead = task % keyValueHeads
           let view = views[row]

@@ -103,7 +103,7 @@ struct VisionTransformer: Sendable {
       key.withValues { keys in
         value.withValues { values in
           mixed.withMutable { out in
-            engine.parallel(query.rows * configuration.heads) { task in
+            engine.parallel(query.rows * configuration.heads, work: 2 * query.count * key.rows) { task in
               let head = task % configuration.heads * width
               let place = task / configuration.heads * query.columns + head
               attend(
