@@ -32,7 +32,8 @@ package struct ConfigReader: Sendable {
     FileManager.default.fileExists(atPath: path) ? try ConfigReader(path: path) : nil
   }
 
-  private init(place: String, json: JSONValue) {
+  /// A part of a file, or a file's worth of settings from elsewhere.
+  init(place: String, json: JSONValue) {
     self.place = place
     self.json = json
   }

@@ -10,9 +10,9 @@ package struct DraftModel: Sendable {
   /// Loads a drafter's folder and checks that it fits its target.
   ///
   /// - Throws: where vocabularies differ, naming the first token that does, or the projector reads other features.
-  package init(_ folder: ModelFolder, for target: TargetModel) throws {
+  package init(_ folder: ModelFiles, for target: TargetModel) throws {
     self.folder = folder.path
-    let tokenizer = try Tokenizer(folder: folder.path)
+    let tokenizer = try folder.tokenizer()
     if let id = tokenizer.firstDifference(from: target.tokenizer) {
       throw ModelError(
         "\(folder.path): drafter and target must share a vocabulary: token \(id) is \(tokenizer.shown(id)) here and "
@@ -27,7 +27,7 @@ package struct DraftModel: Sendable {
     projector = try Self.projector(folder, hidden: parts.language.configuration.hidden, target)
   }
 
-  private static func projector(_ folder: ModelFolder, hidden: Int, _ target: TargetModel) throws -> Projector? {
+  private static func projector(_ folder: ModelFiles, hidden: Int, _ target: TargetModel) throws -> Projector? {
     guard let massv = try ConfigReader.optional(path: folder.path + "/massv.json") else { return nil }
     guard let vision = target.vision else {
       throw ModelError("\(massv.place): a multimodal drafter needs a target that sees, \(target.folder) does not")

@@ -10,6 +10,9 @@ package struct GenerationDefaults: Sendable, Equatable {
   package var topK: Int = 0
   package var topP: Double = 1
 
+  /// Greedy, without an end.
+  init() {}
+
   /// Reads a model folder; `config.json` fills in where there is no `generation_config.json`.
   package init(folder: String, config: ConfigReader) throws(ModelError) {
     let generation = try ConfigReader.optional(path: folder + "/generation_config.json")

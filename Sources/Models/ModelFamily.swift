@@ -69,7 +69,7 @@ package struct ModelParts: Sendable {
 package struct ModelFamily: Sendable {
   /// `model_type` of `config.json`.
   package let modelType: String
-  package let load: @Sendable (ModelFolder) throws -> ModelParts
+  package let load: @Sendable (ModelFiles) throws -> ModelParts
   /// The prompt that the family's published template makes of a turn.
   package let render: @Sendable (ChatTurn) -> String
 
@@ -85,25 +85,6 @@ package struct ModelFamily: Sendable {
   }
 }
 
-/// A model folder's path and configuration, and the format to compute in.
-package struct ModelFolder: Sendable {
-  package let path: String
-  package let config: ConfigReader
-  /// nil for as stored.
-  package let format: ElementType?
-
-  /// Reads the folder's `config.json`.
-  package init(path: String, format: ElementType? = nil) throws(ModelError) {
-    self.path = path
-    self.format = format
-    config = try ConfigReader(path: path + "/config.json")
-  }
-
-  package var family: ModelFamily {
-    get throws(ModelError) { try .named(config.text("model_type") ?? "", in: config) }
-  }
-}
-
 /// A target with everything that its folder says about using it.
 package struct TargetModel: Sendable {
   package let folder: String
@@ -113,15 +94,15 @@ package struct TargetModel: Sendable {
   package let tokenizer: Tokenizer
   package let defaults: GenerationDefaults
 
-  /// Loads a folder: configuration, weights, tokenizer, generation defaults.
-  package init(_ folder: ModelFolder) throws {
-    self.folder = folder.path
-    family = try folder.family
-    defaults = try GenerationDefaults(folder: folder.path, config: folder.config)
-    tokenizer = try Tokenizer(folder: folder.path)
-    let parts = try family.load(folder)
+  /// Loads a model: configuration, weights, tokenizer, generation defaults.
+  package init(_ files: ModelFiles) throws {
+    folder = files.path
+    family = try files.family
+    defaults = try files.generationDefaults()
+    tokenizer = try files.tokenizer()
+    let parts = try family.load(files)
     language = parts.language
     vision = parts.vision
-    try tokenizer.check(rows: language.configuration.vocabulary, of: folder.path)
+    try tokenizer.check(rows: language.configuration.vocabulary, of: files.path)
   }
 }

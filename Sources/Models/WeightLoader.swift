@@ -5,14 +5,18 @@ package struct WeightLoader: Sendable {
   package let store: WeightStore
   /// The format to compute with, nil for as stored (F16 is widened to f32).
   package let format: ElementType?
+  /// Whether norms are stored with the 1 that Gemma adds to them.
+  private let normsHoldOne: Bool
   /// Rewrites a published name into the one that this file uses.
   private let rename: @Sendable (String) -> String
 
   package init(
-    store: WeightStore, format: ElementType? = nil, rename: @escaping @Sendable (String) -> String = { $0 }
+    store: WeightStore, format: ElementType? = nil, normsHoldOne: Bool = false,
+    rename: @escaping @Sendable (String) -> String = { $0 }
   ) {
     self.store = store
     self.format = format
+    self.normsHoldOne = normsHoldOne
     self.rename = rename
   }
 
@@ -57,7 +61,8 @@ package struct WeightLoader: Sendable {
 
   /// `NAME.weight` as a root-mean-square norm whose weight is stored less 1, as in Gemma.
   package func offsetNorm(_ name: String, _ width: Int, epsilon: Float) throws(WeightError) -> RMSNorm {
-    RMSNorm(weight: try vector(name + ".weight", width).map { 1 + $0 }, epsilon: epsilon)
+    let stored = try vector(name + ".weight", width)
+    return RMSNorm(weight: normsHoldOne ? stored : stored.map { 1 + $0 }, epsilon: epsilon)
   }
 
   /// `NAME.weight` as a root-mean-square norm.

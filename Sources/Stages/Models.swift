@@ -14,12 +14,16 @@ struct ModelResource: Sendable {
   static let definition = ResourceDefinition(
     "model", "a target model: a folder as Hugging Face lays it out",
     parameters: [
-      ParameterDeclaration("path", .path(optional: false), "the model's folder"),
+      ParameterDeclaration("path", .path(optional: false), "the model's folder, or its .gguf file"),
+      ParameterDeclaration(
+        "vision", .path(optional: true), default: "none", "the mmproj .gguf file that belongs to a .gguf model"),
       weightsParameter,
     ]
   ) { arguments, context throws(RunFailure) in
     let target = try loading {
-      try TargetModel(ModelFolder(path: arguments.text("path"), format: elementType(arguments)))
+      try TargetModel(
+        ModelFiles(
+          path: arguments.text("path"), vision: arguments.optionalText("vision"), format: elementType(arguments)))
     }
     return ModelResource(target: target, engine: Engine(threads: context.options.threads))
   }
@@ -39,7 +43,7 @@ struct DrafterResource: Sendable {
   static let definition = ResourceDefinition(
     "drafter", "a drafter for a target: a MASSV folder, a plain language model, or none",
     parameters: [
-      ParameterDeclaration("path", .path(optional: true), "the drafter's folder, or none"),
+      ParameterDeclaration("path", .path(optional: true), "the drafter's folder or .gguf file, or none"),
       ParameterDeclaration("target", .reference("model"), "the model it drafts for"),
       ModelResource.weightsParameter,
     ]
@@ -49,7 +53,7 @@ struct DrafterResource: Sendable {
       return DrafterResource(model: nil, proposer: nil, target: target)
     }
     let model = try loading {
-      try DraftModel(ModelFolder(path: path, format: ModelResource.elementType(arguments)), for: target.target)
+      try DraftModel(ModelFiles(path: path, format: ModelResource.elementType(arguments)), for: target.target)
     }
     return DrafterResource(model: model, proposer: LanguageModelProposer(model.language), target: target)
   }

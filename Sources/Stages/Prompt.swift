@@ -108,6 +108,7 @@ private struct PromptWriter {
     guard let text = String(validating: bytes, as: UTF8.self) else {
       throw failure("\(record.key).\(field): expected UTF-8 text")
     }
-    return text.trimmingCharacters(in: .newlines)
+    // A file's last line ends; raw text is taken as it is.
+    return isRaw ? text : text.trimmingCharacters(in: .newlines)
   }
 }

@@ -2,31 +2,53 @@ import Foundation
 import JSON
 import Synchronization
 
-/// All tensors of a model folder, by name, and which of them a model has asked for.
+/// All tensors of a model, by name, and which of them a model has asked for.
 ///
 /// A model asks with the shape that it needs; a missing or misshapen tensor is an error that names it, and `finish`
 /// names what nobody asked for.
 package final class WeightStore: Sendable {
-  private struct Place: Sendable {
-    let file: SafetensorsFile
-    let entry: SafetensorsFile.Entry
+  /// A tensor that can be had.
+  package struct Place: Sendable {
+    /// The file it is in, for messages.
+    package let path: String
+    package let shape: [Int]
+    /// How it is stored: the format's name and its bytes.
+    package let format: String
+    package let byteCount: Int
+    package let load: @Sendable () throws(WeightError) -> Weight
+
+    package init(
+      path: String, shape: [Int], format: String, byteCount: Int,
+      load: @escaping @Sendable () throws(WeightError) -> Weight
+    ) {
+      self.path = path
+      self.shape = shape
+      self.format = format
+      self.byteCount = byteCount
+      self.load = load
+    }
   }
 
-  /// The folder, for messages.
+  /// The folder or file, for messages.
   package let folder: String
   private let places: [String: Place]
   private let used = Mutex<Set<String>>([])
 
-  /// Opens `NAME.safetensors`, or the shards that `NAME.safetensors.index.json` lists.
-  package init(folder: String, name: String = "model") throws(WeightError) {
+  /// Tensors from wherever they are.
+  package init(folder: String, places: [String: Place]) {
     self.folder = folder
+    self.places = places
+  }
+
+  /// Opens `NAME.safetensors`, or the shards that `NAME.safetensors.index.json` lists.
+  package convenience init(folder: String, name: String = "model") throws(WeightError) {
     let single = folder + "/\(name).safetensors"
     let index = single + ".index.json"
     let manager = FileManager.default
     if manager.fileExists(atPath: single) {
-      places = try Self.collect([single])
+      self.init(folder: folder, places: try Self.collect([single]))
     } else if manager.fileExists(atPath: index) {
-      places = try Self.openShards(index: index, folder: folder)
+      self.init(folder: folder, places: try Self.openShards(index: index, folder: folder))
     } else {
       throw WeightError("\(folder): expected \(name).safetensors or \(name).safetensors.index.json, found neither")
     }
@@ -37,8 +59,11 @@ package final class WeightStore: Sendable {
     for path in paths {
       let file = try SafetensorsFile(path: path)
       for entry in file.entries {
-        if let other = places.updateValue(Place(file: file, entry: entry), forKey: entry.name) {
-          throw WeightError("\(path): tensor \"\(entry.name)\" is also in \(other.file.file.path)")
+        let place = Place(path: path, shape: entry.shape, format: entry.typeName, byteCount: entry.bytes.count) {
+          () throws(WeightError) in try file.weight(entry)
+        }
+        if let other = places.updateValue(place, forKey: entry.name) {
+          throw WeightError("\(path): tensor \"\(entry.name)\" is also in \(other.path)")
         }
       }
     }
@@ -61,7 +86,7 @@ package final class WeightStore: Sendable {
     }
     let places = try collect(shards.sorted().map { folder + "/" + $0 })
     for (name, value) in members {
-      guard let place = places[name], place.file.file.path == folder + "/" + (value.string ?? "") else {
+      guard let place = places[name], place.path == folder + "/" + (value.string ?? "") else {
         throw WeightError("\(index): tensor \"\(name)\" is not in \(value.string ?? "")")
       }
     }
@@ -72,29 +97,33 @@ package final class WeightStore: Sendable {
   package var names: [String] { places.keys.sorted() }
 
   /// Bytes of all tensors as they are stored.
-  package var byteCount: Int { places.values.reduce(0) { $0 + $1.entry.bytes.count } }
+  package var byteCount: Int { places.values.reduce(0) { $0 + $1.byteCount } }
+
+  /// Bytes of all tensors as a model computes with them: BF16 stays as it is, all else becomes f32.
+  package var loadedByteCount: Int {
+    places.values.reduce(0) { $0 + $1.shape.reduce(1, *) * ($1.format == "BF16" ? 2 : 4) }
+  }
 
   /// Stored formats and how many elements each holds.
-  package var formats: [ElementType: Int] {
-    places.values.reduce(into: [:]) { counts, place in
-      guard let type = place.entry.type else { return }
-      counts[type, default: 0] += place.entry.bytes.count / type.size
-    }
+  package var formats: [String: Int] {
+    places.values.reduce(into: [:]) { $0[$1.format, default: 0] += $1.shape.reduce(1, *) }
   }
 
   package func contains(_ name: String) -> Bool { places[name] != nil }
+
+  /// The shape of a tensor, nil where there is none of that name.
+  package func shape(of name: String) -> [Int]? { places[name]?.shape }
 
   /// The tensor of this name and shape, as a matrix of its first dimension by the rest.
   package func weight(_ name: String, shape: [Int]) throws(WeightError) -> Weight {
     guard let place = places[name] else {
       throw WeightError("\(folder): tensor \"\(name)\" of shape \(shape) is missing")
     }
-    guard place.entry.shape == shape else {
-      throw WeightError(
-        "\(place.file.file.path): tensor \"\(name)\": expected shape \(shape), found \(place.entry.shape)")
+    guard place.shape == shape else {
+      throw WeightError("\(place.path): tensor \"\(name)\": expected shape \(shape), found \(place.shape)")
     }
     _ = used.withLock { $0.insert(name) }
-    return try place.file.weight(place.entry)
+    return try place.load()
   }
 
   /// Marks a tensor as known though no model computes with it, such as a stored copy of a tied head.

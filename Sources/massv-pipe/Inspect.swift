@@ -8,7 +8,8 @@ struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Family, sizes, formats, defaults and memory of a model folder.")
 
-  @Argument(help: "A model folder as Hugging Face lays it out.") var model: String
+  @Argument(help: "A model folder as Hugging Face lays it out, or a .gguf file.") var model: String
+  @Option(help: "The mmproj .gguf file that belongs to a .gguf model.") var vision: String?
 
   func run() throws {
     do {
@@ -23,17 +24,17 @@ struct Inspect: ParsableCommand {
   }
 
   private func facts() throws -> [(String, String)] {
-    let folder = try ModelFolder(path: model)
-    let target = try TargetModel(folder)
-    let store = try WeightStore(folder: model)
-    let formats = store.formats.map { "\($0.key.rawValue) \($0.value)" }.sorted().joined(separator: ", ")
+    let files = try ModelFiles(path: model, vision: vision)
+    let target = try TargetModel(files)
+    let store = try files.weights()
+    let formats = store.formats.map { "\($0.key) \($0.value)" }.sorted().joined(separator: ", ")
     var facts = [("family", target.family.modelType)]
     facts += language(target.language.configuration)
     if let vision = target.vision { facts += sight(vision) }
     facts.append(("tokenizer", "\(target.tokenizer.count) tokens"))
     facts.append(("weights", "\(megabytes(store.byteCount)); parameters by format: \(formats)"))
     facts += defaults(target)
-    facts += try drafter(folder)
+    facts += try drafter()
     facts.append(("memory", memory(target, store)))
     return facts
   }
@@ -74,7 +75,7 @@ struct Inspect: ParsableCommand {
   }
 
   /// What `massv.json` says, where the folder is a multimodal drafter.
-  private func drafter(_ folder: ModelFolder) throws -> [(String, String)] {
+  private func drafter() throws -> [(String, String)] {
     guard let massv = try ConfigReader.optional(path: model + "/massv.json") else { return [] }
     let family = try massv.text("family") ?? "?"
     let trained = try massv.text("trained_for").map { ", trained for \($0)" } ?? ""
@@ -86,7 +87,7 @@ struct Inspect: ParsableCommand {
     let sizes = target.language.configuration
     let caches = 4 * sizes.cacheBytes(tokens: 1024 + 128)
     let pass = 1024 * (4 * sizes.hidden + 3 * sizes.intermediate) * 4 + sizes.vocabulary * 6 * 4
-    return "about \(megabytes(store.byteCount + caches + pass)) for 4 records in flight of 1,024 prompt tokens"
+    return "about \(megabytes(store.loadedByteCount + caches + pass)) for 4 records in flight of 1,024 prompt tokens"
   }
 
   private func megabytes(_ bytes: Int) -> String { String(format: "%.1f MB", Double(bytes) / 1e6) }

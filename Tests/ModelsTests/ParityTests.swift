@@ -21,7 +21,7 @@ private let targets = [
 ]
 
 private func model(_ folder: String, format: ElementType? = nil) throws -> Qwen25VL {
-  try Qwen25VL(folder: folder, config: try ConfigReader(path: folder + "/config.json"), format: format)
+  try Qwen25VL(ModelFiles(path: folder, format: format))
 }
 
 private struct Expected {

@@ -15,8 +15,14 @@ struct PublishedConfigurationTests {
     let folder = published + "/qwen2.5-vl/" + name
     let large = name.contains("7B")
     for file in ["config.json", "config.resolved-by-transformers-5.23.0.json"] {
-      let config = try ConfigReader(path: folder + "/" + file)
-      let model = try Qwen25VL.configuration(folder: folder, config: config)
+      let scratch = FileManager.default.temporaryDirectory.path + "/massv-pipe-test-" + UUID().uuidString
+      defer { try? FileManager.default.removeItem(atPath: scratch) }
+      try FileManager.default.createDirectory(atPath: scratch, withIntermediateDirectories: true)
+      try FileManager.default.copyItem(atPath: folder + "/" + file, toPath: scratch + "/config.json")
+      try FileManager.default.copyItem(
+        atPath: folder + "/preprocessor_config.json", toPath: scratch + "/preprocessor_config.json")
+      let config = try ConfigReader(path: scratch + "/config.json")
+      let model = try Qwen25VL.configuration(ModelFiles(path: scratch))
       #expect(model.language.sizes.hidden == (large ? 3584 : 2048))
       #expect(model.language.sizes.layers == (large ? 28 : 36))
       #expect(model.language.sizes.vocabulary == (large ? 152064 : 151936))

@@ -61,7 +61,7 @@ private final class HollowModel {
   }
 
   func load() throws -> ModelParts {
-    let folder = try ModelFolder(path: path)
+    let folder = try ModelFiles(path: path)
     return try folder.family.load(folder)
   }
 

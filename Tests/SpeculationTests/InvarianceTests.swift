@@ -22,12 +22,12 @@ private struct Cases {
   init() throws {
     let folder = root + "/examples/models/random-target"
     let config = try ConfigReader(path: folder + "/config.json")
-    target = try Qwen25VL(folder: folder, config: config, format: nil)
+    target = try Qwen25VL(ModelFiles(path: folder))
     stops = try GenerationDefaults(folder: folder, config: config).endOfSequence
     let plain = root + "/Tests/Fixtures/models/qwen2-echo"
-    text = try Qwen2.load(folder: plain, config: try ConfigReader(path: plain + "/config.json"), format: nil)
+    text = try Qwen2.load(ModelFiles(path: plain))
     let drafter = root + "/examples/models/random-massv"
-    massv = try Qwen2.load(folder: drafter, config: try ConfigReader(path: drafter + "/config.json"), format: nil)
+    massv = try Qwen2.load(ModelFiles(path: drafter))
     projector = try Projector(
       folder: drafter, massv: try ConfigReader(path: drafter + "/massv.json"), outputs: massv.configuration.hidden)
     textProposer = LanguageModelProposer(text)

@@ -57,7 +57,7 @@ private let families = [
 
 @Test(arguments: families)
 private func featuresVisualTokensAndFirstLogitsEqualTheReference(name: String, folder: String) throws {
-  let model = try TargetModel(ModelFolder(path: folder))
+  let model = try TargetModel(ModelFiles(path: folder))
   let vision = try #require(model.vision)
   let expected = try Expected(name)
   let engine = Engine(threads: 2)

@@ -46,14 +46,35 @@ func photographs() throws -> [String: [UInt8]] {
   return photos
 }
 
-@Test(arguments: [
-  ("qwen25vl-hub", Place.target), ("qwen25vl-v5", Place.root + "/Tests/Fixtures/models/qwen25vl-v5"),
-  ("gemma3-hub", Place.root + "/Tests/Fixtures/models/gemma3-hub"),
-  ("gemma3-v5", Place.root + "/Tests/Fixtures/models/gemma3-v5"),
-  ("llava-hub", Place.root + "/Tests/Fixtures/models/llava-hub"),
-  ("llava-v5", Place.root + "/Tests/Fixtures/models/llava-v5"),
-])
-private func answersToPicturesEqualTheReference(name: String, folder: String) throws {
+/// What the reference answered, and a model that must answer the same.
+private struct Reference: CustomTestStringConvertible {
+  let name: String
+  /// Arguments of the pipe's model.
+  let model: String
+  var testDescription: String { "\(name): \(model.split(separator: "/").last ?? "")" }
+
+  private static let models = Place.root + "/Tests/Fixtures/models/"
+
+  private static func folder(_ name: String, _ path: String? = nil) -> Reference {
+    Reference(name: name, model: "path=\"\(path ?? models + name)\"")
+  }
+
+  /// Files that hold the values of their checkpoints to the bit.
+  private static func gguf(_ name: String, _ language: String, _ vision: String) -> Reference {
+    Reference(
+      name: name, model: "path=\"\(models)gguf/\(language).gguf\" vision=\"\(models)gguf/\(vision).gguf\"")
+  }
+
+  static let all = [
+    folder("qwen25vl-hub", Place.target), folder("qwen25vl-v5"), folder("gemma3-hub"), folder("gemma3-v5"),
+    folder("llava-hub"), folder("llava-v5"), gguf("qwen25vl-hub", "qwen2vl-text", "qwen2vl-mmproj"),
+    gguf("gemma3-hub", "gemma3-text", "gemma3-mmproj"), gguf("llava-hub", "llava-text", "llava-mmproj"),
+    gguf("llava-hub", "llava-text", "llava-mmproj-legacy"),
+  ]
+}
+
+@Test(arguments: Reference.all) private func answersToPicturesEqualTheReference(reference: Reference) throws {
+  let name = reference.name
   let photos = try photographs()
   let text = try String(contentsOfFile: Place.root + "/Tests/Fixtures/expected/\(name).jsonl", encoding: .utf8)
   var groups: [Group: [(JSONValue, [UInt8]?)]] = [:]
@@ -70,14 +91,14 @@ private func answersToPicturesEqualTheReference(name: String, folder: String) th
   }
   var pictures = 0
   for (group, cases) in groups {
-    try compare(cases, group, folder)
+    try compare(cases, group, reference.model)
     pictures += cases.filter { $0.1 != nil }.count
   }
-  print("\(name): \(pictures) pictures compared with the reference from their files on; \(skipped) are not here")
+  print("\(reference.testDescription): \(pictures) pictures compared with the reference from their files on; \(skipped) are not here")
   #expect(pictures >= 21)
 }
 
-private func compare(_ cases: [(JSONValue, [UInt8]?)], _ group: Group, _ folder: String) throws {
+private func compare(_ cases: [(JSONValue, [UInt8]?)], _ group: Group, _ model: String) throws {
   let scratch = try Scratch()
   let shard = try scratch.shard(
     "cases.tar",
@@ -95,7 +116,7 @@ private func compare(_ cases: [(JSONValue, [UInt8]?)], _ group: Group, _ folder:
   let meter = Meter()
   try run(
     """
-    let m = model path="\(folder)"
+    let m = model \(model)
     read shards="\(shard)" | decode | encode model=m | prompt model=m field=json.question \(system)
     | generate model=m temperature=0 repetition-penalty=\(group.penalty) max-tokens=\(group.maximumTokens)
     | emit fields=[key, text, token_ids, width, height] path="\(scratch.file("out.jsonl"))"

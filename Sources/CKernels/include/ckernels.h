@@ -42,6 +42,10 @@ void mp_widen_f16(const void *in, float *out, long count);
 /// out[i] = in[i] rounded to nearest even bfloat16.
 void mp_narrow_bf16(const float *in, uint16_t *out, long count);
 
+/// Floats of whole blocks in one of ggml's block formats, by its number (Q4_0 2, Q5_0 6, Q8_0 8, Q4_K 12, Q5_K 13,
+/// Q6_K 14). Returns 0, or -1 for another format.
+int mp_dequantize(int type, const void *in, float *out, long weights);
+
 /// y = x / sqrt(mean(x^2) + eps) * weight, a row of `count`.
 void mp_rms_norm(const float *x, const float *weight, float eps, long count, float *y);
 /// Rotates `heads` heads of width `dim` in place: pairs (i, i + dim/2), angles as cos and sin of dim/2 values.

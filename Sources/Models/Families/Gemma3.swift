@@ -5,8 +5,8 @@ package struct Gemma3: VisionModel {
   /// The family as the list of families has it.
   package static let family = ModelFamily(
     modelType: "gemma3",
-    load: { folder in
-      let model = try Gemma3(folder)
+    load: { files in
+      let model = try Gemma3(files)
       return ModelParts(language: model.language, vision: model)
     },
     render: { Gemma3Text.render($0, picture: $0.hasImage ? "<start_of_image>" : "") })
@@ -60,8 +60,9 @@ package struct Gemma3: VisionModel {
 
   // MARK: Image plan
 
-  private static func plan(folder: String, _ vision: VisionTransformerConfiguration) throws(ModelError) -> ImagePlan {
-    let settings = try ImagePlan.settings(folder: folder)
+  private static func plan(
+    _ settings: ConfigReader, _ vision: VisionTransformerConfiguration
+  ) throws(ModelError) -> ImagePlan {
     let size = settings.object("size")
     let height = try size?.count("height", default: vision.imageSize) ?? vision.imageSize
     let width = try size?.count("width", default: vision.imageSize) ?? vision.imageSize
@@ -123,12 +124,12 @@ package struct Gemma3: VisionModel {
   // MARK: Weight names
 
   /// Loads a folder's weights by their published names, or with the prefixes that transformers 5 uses in memory.
-  package init(_ folder: ModelFolder) throws {
-    configuration = try Self.configuration(folder.config)
-    imagePlan = try Self.plan(folder: folder.path, configuration.vision)
-    let store = try WeightStore(folder: folder.path)
+  package init(_ files: ModelFiles) throws {
+    configuration = try Self.configuration(files.config)
+    imagePlan = try Self.plan(files.imageSettings(), configuration.vision)
+    let store = try files.weights()
     let names = NestedNames(store, vision: "vision_tower.", projector: "multi_modal_projector.")
-    let loader = WeightLoader(store: store, format: folder.format) { names.published($0) }
+    let loader = WeightLoader(store: store, format: files.format, normsHoldOne: files.normsHoldOne) { names.published($0) }
     let vision = configuration.vision
     let prefix = "vision_tower.vision_model."
     let patch = prefix + "embeddings.patch_embedding"

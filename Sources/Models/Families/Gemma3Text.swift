@@ -5,10 +5,11 @@ package struct Gemma3Text: LanguageModel {
   /// The family as the list of families has it.
   package static let family = ModelFamily(
     modelType: "gemma3_text",
-    load: { folder in
-      let configuration = try configuration(folder.config)
-      let store = try WeightStore(folder: folder.path)
-      let language = try Gemma3Text(configuration, WeightLoader(store: store, format: folder.format))
+    load: { files in
+      let store = try files.weights()
+      let language = try Gemma3Text(
+        configuration(files.config),
+        WeightLoader(store: store, format: files.format, normsHoldOne: files.normsHoldOne))
       try store.finish()
       return ModelParts(language: language, vision: nil)
     },

@@ -5,10 +5,9 @@ package enum Llama {
   /// The family as the list of families has it.
   package static let family = ModelFamily(
     modelType: "llama",
-    load: { folder in
-      let configuration = try configuration(folder.config)
-      let store = try WeightStore(folder: folder.path)
-      let decoder = try decoder(configuration, WeightLoader(store: store, format: folder.format))
+    load: { files in
+      let store = try files.weights()
+      let decoder = try decoder(configuration(files.config), WeightLoader(store: store, format: files.format))
       try store.finish()
       return ModelParts(language: decoder, vision: nil)
     },

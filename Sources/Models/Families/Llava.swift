@@ -5,8 +5,8 @@ package struct Llava: VisionModel {
   /// The family as the list of families has it.
   package static let family = ModelFamily(
     modelType: "llava",
-    load: { folder in
-      let model = try Llava(folder)
+    load: { files in
+      let model = try Llava(files)
       return ModelParts(language: model.language, vision: model)
     },
     render: { turn in
@@ -68,8 +68,9 @@ package struct Llava: VisionModel {
 
   // MARK: Image plan
 
-  private static func plan(folder: String, _ vision: VisionTransformerConfiguration) throws(ModelError) -> ImagePlan {
-    let settings = try ImagePlan.settings(folder: folder)
+  private static func plan(
+    _ settings: ConfigReader, _ vision: VisionTransformerConfiguration
+  ) throws(ModelError) -> ImagePlan {
     let size = settings.object("size")
     let edge = try size?.count("shortest_edge", default: vision.imageSize) ?? vision.imageSize
     let crop = settings.object("crop_size")
@@ -129,12 +130,12 @@ package struct Llava: VisionModel {
   // MARK: Weight names
 
   /// Loads a folder's weights by their published names, or with the prefixes that transformers 5 uses in memory.
-  package init(_ folder: ModelFolder) throws {
-    configuration = try Self.configuration(folder.config)
-    imagePlan = try Self.plan(folder: folder.path, configuration.vision)
-    let store = try WeightStore(folder: folder.path)
+  package init(_ files: ModelFiles) throws {
+    configuration = try Self.configuration(files.config)
+    imagePlan = try Self.plan(files.imageSettings(), configuration.vision)
+    let store = try files.weights()
     let names = NestedNames(store, vision: "vision_tower.", projector: "multi_modal_projector.")
-    let loader = WeightLoader(store: store, format: folder.format) { names.published($0) }
+    let loader = WeightLoader(store: store, format: files.format, normsHoldOne: files.normsHoldOne) { names.published($0) }
     let vision = configuration.vision
     let prefix = "vision_tower.vision_model."
     patchEmbedding = Linear(

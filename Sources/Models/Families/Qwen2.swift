@@ -5,10 +5,7 @@ package enum Qwen2 {
   /// The family as the list of families has it.
   package static let family = ModelFamily(
     modelType: "qwen2",
-    load: { folder in
-      let language = try load(folder: folder.path, config: folder.config, format: folder.format)
-      return ModelParts(language: language, vision: nil)
-    },
+    load: { ModelParts(language: try load($0), vision: nil) },
     render: {
       render($0.text, system: $0.system ?? "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.")
     })
@@ -91,11 +88,10 @@ package enum Qwen2 {
       configuration.sizes, rotary: rotary, biases: true, weights: weights, prefix: "model.", headName: "lm_head.weight")
   }
 
-  /// Loads a plain language model's folder.
-  package static func load(folder: String, config: ConfigReader, format: ElementType?) throws -> Decoder {
-    let configuration = try configuration(config)
-    let store = try WeightStore(folder: folder)
-    let decoder = try decoder(configuration, WeightLoader(store: store, format: format))
+  /// Loads a plain language model.
+  package static func load(_ files: ModelFiles) throws -> Decoder {
+    let store = try files.weights()
+    let decoder = try decoder(configuration(files.config), WeightLoader(store: store, format: files.format))
     try store.finish()
     return decoder
   }

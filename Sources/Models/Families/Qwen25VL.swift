@@ -5,8 +5,8 @@ package struct Qwen25VL: VisionModel {
   /// The family as the list of families has it.
   package static let family = ModelFamily(
     modelType: "qwen2_5_vl",
-    load: { folder in
-      let model = try Qwen25VL(folder: folder.path, config: folder.config, format: folder.format)
+    load: { files in
+      let model = try Qwen25VL(files)
       return ModelParts(language: model.language, vision: model)
     },
     render: { render($0) })
@@ -24,7 +24,8 @@ package struct Qwen25VL: VisionModel {
   }
 
   /// Reads a model folder's configuration files, in the Hub's layout or that of transformers 5.
-  package static func configuration(folder: String, config: ConfigReader) throws(ModelError) -> Configuration {
+  package static func configuration(_ files: ModelFiles) throws(ModelError) -> Configuration {
+    let config = files.config
     guard let section = config.object("vision_config") else {
       throw config.invalid("vision_config", expected: "an object")
     }
@@ -36,7 +37,7 @@ package struct Qwen25VL: VisionModel {
     }
     return Configuration(
       language: language, vision: vision,
-      imagePlan: try .own(ImagePlan.settings(folder: folder), layout: vision.layout),
+      imagePlan: try .own(files.imageSettings(), layout: vision.layout),
       imageToken: Int32(try config.count("image_token_id", default: 151655)),
       visionStart: Int32(try config.count("vision_start_token_id", default: 151652)),
       visionEnd: Int32(try config.count("vision_end_token_id", default: 151653)))
@@ -152,11 +153,11 @@ package struct Qwen25VL: VisionModel {
   // MARK: Weight names
 
   /// Loads a folder's weights; names as published, or with the prefixes that transformers 5 uses in memory.
-  package init(folder: String, config: ConfigReader, format: ElementType?) throws {
-    configuration = try Self.configuration(folder: folder, config: config)
-    let store = try WeightStore(folder: folder)
+  package init(_ files: ModelFiles) throws {
+    configuration = try Self.configuration(files)
+    let store = try files.weights()
     let nested = store.contains("model.language_model.embed_tokens.weight")
-    let loader = WeightLoader(store: store, format: format) { nested ? Self.nestedName($0) : $0 }
+    let loader = WeightLoader(store: store, format: files.format) { nested ? Self.nestedName($0) : $0 }
     tower = try PatchTower(configuration.vision, weights: loader, prefix: "visual.")
     language = try Qwen2.decoder(configuration.language, loader)
     let sizes = configuration.vision

@@ -43,9 +43,17 @@ package struct Tokenizer: Sendable {
   }
 
   init(_ parts: TokenizerParts) {
+    var parts = parts
+    // Rows that pad an embedding belong to no token.
+    parts.texts.removeLast(parts.texts.reversed().prefix { $0.isEmpty }.count)
     self.parts = parts
     specials = Set(parts.addedTokens.tokens.filter(\.isSpecial).map(\.id))
     added = Set(parts.addedTokens.tokens.map(\.id))
+  }
+
+  /// The id of an added token, such as `<|im_end|>`.
+  func added(_ text: String) -> Int32? {
+    parts.addedTokens.tokens.first { $0.content.elementsEqual(text.utf8) }?.id
   }
 
   // MARK: Encoding
