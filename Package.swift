@@ -68,6 +68,6 @@ let package = Package(
       name: "StagesTests",
       dependencies: ["Stages", "Pipeline", "PipeLanguage", "Samples", "Images", "Models", "Tensors", "JSON"]),
     .testTarget(name: "CommandTests", dependencies: ["Samples", "massv-pipe"]),
-    .testTarget(name: "HouseTests"),
+    .testTarget(name: "HouseTests", dependencies: ["Models"]),
   ]
 )

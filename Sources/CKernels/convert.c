@@ -1,7 +1,6 @@
 // Between element types.
-#include <string.h>
-
-#include "ckernels.h"
+#define KERNEL_BODY "convert_body.h"
+#include "each_isa.h"
 
 void mp_widen_bf16(const void *in, float *out, long count) {
   const char *bytes = in;
@@ -13,22 +12,7 @@ void mp_widen_bf16(const void *in, float *out, long count) {
   }
 }
 
-void mp_widen_f16(const void *in, float *out, long count) {
-  const char *bytes = in;
-  for (long i = 0; i < count; i++) {
-    uint16_t half;
-    memcpy(&half, bytes + i * 2, 2);
-    uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = (half >> 10) & 0x1f, fraction = half & 0x3ff;
-    float value;
-    if (exponent == 0) {
-      value = (float)fraction * 0x1p-24f;
-    } else {
-      uint32_t wide = (exponent == 31 ? 0x7f800000u : (exponent + 112) << 23) | fraction << 13;
-      memcpy(&value, &wide, 4);
-    }
-    out[i] = sign ? -value : value;
-  }
-}
+void mp_widen_f16(const void *in, float *out, long count) { MP_CALL(widen_f16, in, out, count); }
 
 void mp_narrow_bf16(const float *in, uint16_t *out, long count) {
   for (long i = 0; i < count; i++) {
@@ -38,3 +22,5 @@ void mp_narrow_bf16(const float *in, uint16_t *out, long count) {
     out[i] = nan ? (uint16_t)(bits >> 16 | 0x40) : (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
   }
 }
+
+void mp_narrow_f16(const float *in, uint16_t *out, long count) { MP_CALL(narrow_f16, in, out, count); }

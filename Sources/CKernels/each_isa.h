@@ -9,6 +9,7 @@
 #define MP_V8
 typedef float v8 __attribute__((vector_size(32), aligned(4)));
 typedef uint16_t u16x8 __attribute__((vector_size(16), aligned(2)));
+typedef _Float16 f16x8 __attribute__((vector_size(16), aligned(2)));
 typedef int32_t i32x8 __attribute__((vector_size(32), aligned(4)));
 typedef uint32_t u32x8 __attribute__((vector_size(32), aligned(4)));
 #define MP_INLINE static inline __attribute__((always_inline))

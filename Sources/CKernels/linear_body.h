@@ -19,6 +19,18 @@ MP_INLINE v8 ISA(weights_bf16)(const char *w, long i) {
   return v;
 }
 
+MP_INLINE v8 ISA(weights_f16)(const char *w, long i) {
+  f16x8 half;
+  memcpy(&half, w + i * 2, sizeof half);
+  return __builtin_convertvector(half, v8);
+}
+
+MP_INLINE float ISA(weight_f16)(const char *w, long i) {
+  _Float16 half;
+  memcpy(&half, w + i * 2, 2);
+  return (float)half;
+}
+
 MP_INLINE float ISA(weight_f32)(const char *w, long i) {
   float v;
   memcpy(&v, w + i * 4, 4);
@@ -97,6 +109,7 @@ MP_INLINE float ISA(weight_bf16)(const char *w, long i) {
 
 LINEAR(f32, 4)
 LINEAR(bf16, 2)
+LINEAR(f16, 2)
 
 #undef LINEAR
 #undef ROWS

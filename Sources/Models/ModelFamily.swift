@@ -1,3 +1,4 @@
+import Foundation
 import Tensors
 
 /// A user's turn as a chat template sees it.
@@ -81,7 +82,16 @@ package struct ModelFamily: Sendable {
   /// The family of this name.
   package static func named(_ modelType: String, in config: ConfigReader) throws(ModelError) -> ModelFamily {
     if let family = all.first(where: { $0.modelType == modelType }) { return family }
-    throw config.invalid("model_type", expected: all.map(\.modelType).joined(separator: " or "))
+    let known = all.map(\.modelType).joined(separator: ", ")
+    throw ModelError(
+      "\(config.place): \"model_type\": expected one of \(known); found \"\(modelType)\", to which "
+        + "\"\(nearest(to: modelType).modelType)\" is nearest")
+  }
+
+  /// The family whose name begins most like this one.
+  package static func nearest(to modelType: String) -> ModelFamily {
+    all.max { $0.modelType.commonPrefix(with: modelType).count < $1.modelType.commonPrefix(with: modelType).count }
+      ?? Qwen2.family
   }
 }
 

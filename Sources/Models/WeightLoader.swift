@@ -3,7 +3,7 @@ import Tensors
 /// Weights under the names a model asks for, in the format the engine computes with.
 package struct WeightLoader: Sendable {
   package let store: WeightStore
-  /// The format to compute with, nil for as stored (F16 is widened to f32).
+  /// The format to compute with, nil for as stored.
   package let format: ElementType?
   /// Whether norms are stored with the 1 that Gemma adds to them.
   private let normsHoldOne: Bool
@@ -23,7 +23,7 @@ package struct WeightLoader: Sendable {
   /// A tensor of this shape as a matrix of its first dimension by the rest.
   package func matrix(_ name: String, _ shape: [Int]) throws(WeightError) -> Weight {
     let weight = try store.weight(rename(name), shape: shape)
-    return weight.converted(to: format ?? (weight.type == .f16 ? .f32 : weight.type))
+    return format.map { weight.converted(to: $0) } ?? weight
   }
 
   /// Marks a tensor as known though nothing computes with it.

@@ -9,7 +9,7 @@ struct ModelResource: Sendable {
   let engine: Engine
 
   static let weightsParameter = ParameterDeclaration(
-    "weights", .choice(["stored", "f32", "bf16"]), default: "stored", "what products are computed with")
+    "weights", .choice(["stored", "f32", "f16", "bf16"]), default: "stored", "what products are computed with")
 
   static let definition = ResourceDefinition(
     "model", "a target model: a folder as Hugging Face lays it out",
@@ -29,7 +29,7 @@ struct ModelResource: Sendable {
   }
 
   static func elementType(_ arguments: Arguments) -> ElementType? {
-    ["f32": ElementType.f32, "bf16": .bf16][arguments.text("weights")]
+    ["f32": ElementType.f32, "f16": .f16, "bf16": .bf16][arguments.text("weights")]
   }
 }
 

@@ -32,7 +32,12 @@ package struct Linear: Sendable {
   private func decode(_ x: Tensor, _ y: Tensor, _ engine: Engine) {
     let k = weight.columns
     let n = weight.rows
-    let kernel = weight.type == .bf16 ? mp_linear_bf16 : mp_linear_f32
+    let kernel =
+      switch weight.type {
+      case .f32: mp_linear_f32
+      case .f16: mp_linear_f16
+      case .bf16: mp_linear_bf16
+      }
     x.withValues { input in
       y.withMutable { output in
         bias.withPointer { bias in

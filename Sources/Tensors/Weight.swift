@@ -10,7 +10,7 @@ package enum ElementType: String, Sendable {
   package var size: Int { self == .f32 ? 4 : 2 }
 }
 
-/// An immutable weight of shape [rows, columns] in the format that the kernels compute with: f32 or bf16.
+/// An immutable weight of shape [rows, columns] in a format that the kernels compute with.
 ///
 /// It keeps alive whatever owns its memory: a mapped file or converted values.
 package struct Weight: @unchecked Sendable {
@@ -20,7 +20,7 @@ package struct Weight: @unchecked Sendable {
   let start: UnsafeRawPointer
   private let owner: any Sendable & AnyObject
 
-  /// A view of stored elements. F16 has no kernel: see `converted(to:)`.
+  /// A view of stored elements.
   init(rows: Int, columns: Int, type: ElementType, start: UnsafeRawPointer, owner: any Sendable & AnyObject) {
     self.rows = rows
     self.columns = columns
@@ -75,7 +75,7 @@ package struct Weight: @unchecked Sendable {
     }
   }
 
-  /// The weight in a format that has kernels: itself where it already is, else a copy in memory.
+  /// The weight in another format: itself where it already has it, else a copy in memory.
   package func converted(to wanted: ElementType) -> Weight {
     if type == wanted { return self }
     let wide = TensorStorage(count: rows * columns)
@@ -85,7 +85,8 @@ package struct Weight: @unchecked Sendable {
     }
     let narrow = TensorStorage(count: (rows * columns + 1) / 2)
     let target = UnsafeMutableRawPointer(narrow.start)
-    mp_narrow_bf16(wide.start, target.assumingMemoryBound(to: UInt16.self), rows * columns)
-    return Weight(rows: rows, columns: columns, type: .bf16, start: UnsafeRawPointer(target), owner: narrow)
+    let kernel = wanted == .f16 ? mp_narrow_f16 : mp_narrow_bf16
+    kernel(wide.start, target.assumingMemoryBound(to: UInt16.self), rows * columns)
+    return Weight(rows: rows, columns: columns, type: wanted, start: UnsafeRawPointer(target), owner: narrow)
   }
 }

@@ -99,9 +99,9 @@ package final class WeightStore: Sendable {
   /// Bytes of all tensors as they are stored.
   package var byteCount: Int { places.values.reduce(0) { $0 + $1.byteCount } }
 
-  /// Bytes of all tensors as a model computes with them: BF16 stays as it is, all else becomes f32.
+  /// Bytes of all tensors as a model computes with them: blocks become f32.
   package var loadedByteCount: Int {
-    places.values.reduce(0) { $0 + $1.shape.reduce(1, *) * ($1.format == "BF16" ? 2 : 4) }
+    places.values.reduce(0) { $0 + $1.shape.reduce(1, *) * (["BF16", "F16"].contains($1.format) ? 2 : 4) }
   }
 
   /// Stored formats and how many elements each holds.

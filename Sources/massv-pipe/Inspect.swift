@@ -25,6 +25,7 @@ struct Inspect: ParsableCommand {
 
   private func facts() throws -> [(String, String)] {
     let files = try ModelFiles(path: model, vision: vision)
+    do { _ = try files.family } catch { throw ModelError("\(error)\n\(missing(files))") }
     let target = try TargetModel(files)
     let store = try files.weights()
     let formats = store.formats.map { "\($0.key) \($0.value)" }.sorted().joined(separator: ", ")
@@ -37,6 +38,18 @@ struct Inspect: ParsableCommand {
     facts += try drafter()
     facts.append(("memory", memory(target, store)))
     return facts
+  }
+
+  /// What stands in the way of reading an unsupported model as its nearest relative.
+  private func missing(_ files: ModelFiles) -> String {
+    let nearest = ModelFamily.nearest(to: (try? files.config.text("model_type")) ?? "")
+    do {
+      _ = try nearest.load(files)
+      return
+        "  its configuration and tensors would pass for \(nearest.modelType); whether it computes the same is not known"
+    } catch {
+      return "  read as \(nearest.modelType), the first thing that is missing: \(error)"
+    }
   }
 
   private func language(_ sizes: DecoderConfiguration) -> [(String, String)] {

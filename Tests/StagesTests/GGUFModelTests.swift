@@ -59,7 +59,8 @@ private func answers(
 private let realModel = ProcessInfo.processInfo.environment["MASSV_GEMMA270M"]
 private let realReference = ProcessInfo.processInfo.environment["MASSV_GEMMA270M_REFERENCE"]
 
-@Test(.enabled(if: realModel != nil && realReference != nil, "MASSV_GEMMA270M and MASSV_GEMMA270M_REFERENCE name no files"))
+@Test(
+  .enabled(if: realModel != nil && realReference != nil, "MASSV_GEMMA270M and MASSV_GEMMA270M_REFERENCE name no files"))
 func aRealModelWritesTheReferencesTokens() throws {
   let scratch = try Scratch()
   let cases = try lines(try #require(realReference))

@@ -73,7 +73,7 @@ private func outputDoesNotDependOnDrafterGammaThreadsOrRecordsInFlight(family: F
   #expect(accepted > 500)
 }
 
-@Test func neighboursDoNotChangeAnAnswer() throws {
+@Test(arguments: Family.all) private func neighboursDoNotChangeAnAnswer(family: Family) throws {
   let scratch = try Scratch()
   let members = { (name: String) throws in [("jpg", try read(Place.root + "/examples/shapes/\(name).jpg"))] }
   let shard = try scratch.shard(
@@ -84,7 +84,7 @@ private func outputDoesNotDependOnDrafterGammaThreadsOrRecordsInFlight(family: F
     ])
   let pipe = { (shard: String, out: String) in
     """
-    let m = model path="\(Place.target)"
+    let m = model path="\(family.target)"
     read shards="\(shard)" | decode | encode model=m | prompt model=m text="Describe." | generate model=m max-tokens=12
     | emit fields=[token_ids] path="\(scratch.file(out))"
     """
@@ -107,5 +107,6 @@ private func outputDoesNotDependOnDrafterGammaThreadsOrRecordsInFlight(family: F
   #expect(try output(.qwen, setting, "temperature=1 acceptance=rejection", scratch) == once)
   // At temperature 0 there is nothing to reject by chance: the rules are one.
   #expect(
-    try output(.qwen, setting, "temperature=0 acceptance=rejection", scratch) == output(.qwen, setting, "temperature=0", scratch))
+    try output(.qwen, setting, "temperature=0 acceptance=rejection", scratch)
+      == output(.qwen, setting, "temperature=0", scratch))
 }

@@ -94,7 +94,9 @@ private struct Reference: CustomTestStringConvertible {
     try compare(cases, group, reference.model)
     pictures += cases.filter { $0.1 != nil }.count
   }
-  print("\(reference.testDescription): \(pictures) pictures compared with the reference from their files on; \(skipped) are not here")
+  print(
+    "\(reference.testDescription): \(pictures) pictures compared with the reference from their files on; \(skipped) are not here"
+  )
   #expect(pictures >= 21)
 }
 

@@ -9,7 +9,7 @@ private func noise(_ count: Int, _ seed: UInt64) -> [Float] {
 
 /// Row counts and widths that reach every tile shape and every tail.
 @Suite(.serialized) struct KernelTests {
-  @Test(arguments: [ElementType.f32, .bf16], [1, 7, 8, 33, 130])
+  @Test(arguments: [ElementType.f32, .f16, .bf16], [1, 7, 8, 33, 130])
   func aRowDoesNotDependOnItsNeighboursOrThreads(type: ElementType, width: Int) {
     let outputs = 77
     let weight = Weight(Tensor(rows: outputs, columns: width, values: noise(outputs * width, 1))).converted(to: type)

@@ -31,7 +31,10 @@ void mp_pool_run(mp_pool *pool, void (*task)(void *context, long index), void *c
 /// y[r][n] = bias[n] + sum_k x[r][k] * w[n][k] for n in [first, last), float weights stored [n][k].
 void mp_linear_f32(const float *x, long x_stride, int rows, const void *w, long k, long first, long last,
                    const float *bias, float *y, long y_stride);
-/// The same with bfloat16 weights. Weights may lie at any even address.
+/// The same with IEEE half weights. Weights may lie at any even address.
+void mp_linear_f16(const float *x, long x_stride, int rows, const void *w, long k, long first, long last,
+                   const float *bias, float *y, long y_stride);
+/// The same with bfloat16 weights.
 void mp_linear_bf16(const float *x, long x_stride, int rows, const void *w, long k, long first, long last,
                     const float *bias, float *y, long y_stride);
 
@@ -41,6 +44,8 @@ void mp_widen_bf16(const void *in, float *out, long count);
 void mp_widen_f16(const void *in, float *out, long count);
 /// out[i] = in[i] rounded to nearest even bfloat16.
 void mp_narrow_bf16(const float *in, uint16_t *out, long count);
+/// out[i] = in[i] rounded to nearest even IEEE half.
+void mp_narrow_f16(const float *in, uint16_t *out, long count);
 
 /// Floats of whole blocks in one of ggml's block formats, by its number (Q4_0 2, Q5_0 6, Q8_0 8, Q4_K 12, Q5_K 13,
 /// Q6_K 14). Returns 0, or -1 for another format.

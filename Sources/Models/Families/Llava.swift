@@ -135,7 +135,9 @@ package struct Llava: VisionModel {
     imagePlan = try Self.plan(files.imageSettings(), configuration.vision)
     let store = try files.weights()
     let names = NestedNames(store, vision: "vision_tower.", projector: "multi_modal_projector.")
-    let loader = WeightLoader(store: store, format: files.format, normsHoldOne: files.normsHoldOne) { names.published($0) }
+    let loader = WeightLoader(store: store, format: files.format, normsHoldOne: files.normsHoldOne) {
+      names.published($0)
+    }
     let vision = configuration.vision
     let prefix = "vision_tower.vision_model."
     patchEmbedding = Linear(

@@ -25,7 +25,9 @@ struct GGUFMetadata: Sendable {
       if let fallback { return fallback }
       throw failure(key, "a whole number")
     }
-    guard let number = value.integer, (1...(1 << 30)).contains(number) else { throw failure(key, "a whole number above 0") }
+    guard let number = value.integer, (1...(1 << 30)).contains(number) else {
+      throw failure(key, "a whole number above 0")
+    }
     return number
   }
 
@@ -78,7 +80,8 @@ struct GGUFModel: Sendable {
     }
     let expected = ["qwen2vl": GGUFVision.Kind.qwen, "gemma3": .gemma, "llama": .llava][architecture]
     guard expected == vision.kind else {
-      throw ModelError("\(vision.file.path): its projector \"\(vision.kind.rawValue)\" does not belong to \(architecture)")
+      throw ModelError(
+        "\(vision.file.path): its projector \"\(vision.kind.rawValue)\" does not belong to \(architecture)")
     }
     let members = try vision.members(tokenizer: tokenizer, language: text)
     return ConfigReader(place: file.path, json: .object(members))
@@ -92,7 +95,8 @@ struct GGUFModel: Sendable {
     let rows = file.entries.first { $0.name == "token_embd.weight" }?.shape.first ?? 0
     var members: [(key: String, value: JSONValue)] = [
       ("num_hidden_layers", whole(try metadata.count(key("block_count")))), ("hidden_size", whole(hidden)),
-      ("intermediate_size", whole(try metadata.count(key("feed_forward_length")))), ("num_attention_heads", whole(heads)),
+      ("intermediate_size", whole(try metadata.count(key("feed_forward_length")))),
+      ("num_attention_heads", whole(heads)),
       ("num_key_value_heads", whole(try metadata.count(key("attention.head_count_kv"), default: heads))),
       ("head_dim", whole(headWidth)), ("vocab_size", whole(rows)),
       ("rms_norm_eps", .number("\(Float(try metadata.number(key("attention.layer_norm_rms_epsilon"))))")),
@@ -107,7 +111,8 @@ struct GGUFModel: Sendable {
 
   private func ropeScaling() throws(ModelError) -> JSONValue? {
     if architecture == "qwen2vl" {
-      let sections = metadata.values[key("rope.dimension_sections")]?.array?.compactMap(\.integer).filter { $0 > 0 } ?? []
+      let sections =
+        metadata.values[key("rope.dimension_sections")]?.array?.compactMap(\.integer).filter { $0 > 0 } ?? []
       return .object([
         ("type", .string("mrope")), ("mrope_section", .array(sections.map { .number(String($0)) })),
       ])

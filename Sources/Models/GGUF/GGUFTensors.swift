@@ -86,7 +86,9 @@ struct GGUFTensors {
         for row in 0..<heads * width {
           let (head, place) = (row / width, row % width)
           let stored = head * width + place % (width / 2) * 2 + place / (width / 2)
-          for column in 0..<weight.columns { out[row * weight.columns + column] = source[stored * weight.columns + column] }
+          for column in 0..<weight.columns {
+            out[row * weight.columns + column] = source[stored * weight.columns + column]
+          }
         }
       }
     }
@@ -105,7 +107,8 @@ struct GGUFTensors {
     let projector = "multi_modal_projector."
     let first = entry("mm.0.weight") == nil ? "mm.1" : "mm.0"
     let top = [
-      "v.patch_embd": prefix + "embeddings.patch_embedding", "v.position_embd": prefix + "embeddings.position_embedding",
+      "v.patch_embd": prefix + "embeddings.patch_embedding",
+      "v.position_embd": prefix + "embeddings.position_embedding",
       "v.pre_ln": prefix + "pre_layrnorm", "v.post_ln": prefix + "post_layernorm",
       "mm.soft_emb_norm": projector + "mm_soft_emb_norm", first: projector + "linear_1", "mm.2": projector + "linear_2",
     ]
@@ -147,7 +150,9 @@ struct GGUFTensors {
       case "mm.0.weight", "mm.0.bias", "mm.2.weight", "mm.2.bias":
         add("visual.merger.mlp.\(parts[1]).\(parts[2])", entry)
       default:
-        guard parts.count == 5, parts[0] == "v", parts[1] == "blk", let layer = Int(parts[2]) else { throw failure(entry) }
+        guard parts.count == 5, parts[0] == "v", parts[1] == "blk", let layer = Int(parts[2]) else {
+          throw failure(entry)
+        }
         if let name = Self.qwenNames[parts[3]] {
           add("visual.blocks.\(layer).\(name).\(parts[4])", entry)
         } else if parts[3] == "attn_q" {
@@ -163,7 +168,9 @@ struct GGUFTensors {
   private mutating func addJoined(_ layer: Int, _ suffix: String, _ query: GGUFFile.Entry) throws(ModelError) {
     guard let key = entry("v.blk.\(layer).attn_k.\(suffix)"), let value = entry("v.blk.\(layer).attn_v.\(suffix)"),
       key.shape == query.shape, value.shape == query.shape
-    else { throw ModelError("\(file.path): tensor \"\(query.name)\": expected attn_k and attn_v of its shape beside it") }
+    else {
+      throw ModelError("\(file.path): tensor \"\(query.name)\": expected attn_k and attn_v of its shape beside it")
+    }
     var shape = query.shape
     shape[0] *= 3
     let parts = [query, key, value]

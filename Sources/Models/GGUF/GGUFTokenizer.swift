@@ -102,7 +102,8 @@ struct GGUFTokenizer {
       guard words.count == 2, let left = words[0], let right = words[1], let leftID = vocabulary[ByteString(left)],
         let rightID = vocabulary[ByteString(right)], let merged = vocabulary[ByteString(left + right)]
       else {
-        throw ModelError("\(metadata.path): tokenizer.ggml.merges[\(merges.count)]: expected two tokens that make a third")
+        throw ModelError(
+          "\(metadata.path): tokenizer.ggml.merges[\(merges.count)]: expected two tokens that make a third")
       }
       merges.append(.init(left: leftID, right: rightID, symbol: merged, rank: Int32(merges.count)))
     }
@@ -119,10 +120,13 @@ struct GGUFTokenizer {
       throw metadata.invalid("tokenizer.ggml.scores", expected: "\(tokens.count) numbers")
     }
     guard scores.count < 300 || Set(scores.prefix(5000)).count > 2 else {
-      throw ModelError("\(metadata.path): tokenizer.ggml.scores: all alike: the file was made without its tokenizer's model")
+      throw ModelError(
+        "\(metadata.path): tokenizer.ggml.scores: all alike: the file was made without its tokenizer's model")
     }
     var vocabulary: [ByteString: Int32] = [:]
-    for (id, token) in tokens.enumerated() where kinds[id] == .normal { vocabulary[ByteString(Array(token.utf8))] = Int32(id) }
+    for (id, token) in tokens.enumerated() where kinds[id] == .normal {
+      vocabulary[ByteString(Array(token.utf8))] = Int32(id)
+    }
     let byID = Dictionary(tokens.enumerated().map { ($1, Int32($0)) }, uniquingKeysWith: { first, _ in first })
     let bytes = SymbolAlphabet.byteTokens { byID[$0] }
     let unknown = kinds.firstIndex(of: .unknown).map { Int32($0) }

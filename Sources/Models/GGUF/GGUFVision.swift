@@ -49,7 +49,9 @@ struct GGUFVision: Sendable {
   ) throws(ModelError) -> [(key: String, value: JSONValue)] {
     let names = Self.imageTokens(kind)
     func id(_ name: String) throws(ModelError) -> JSONValue {
-      guard let id = tokenizer.added(name) else { throw ModelError("\(file.path): the vocabulary has no token \(name)") }
+      guard let id = tokenizer.added(name) else {
+        throw ModelError("\(file.path): the vocabulary has no token \(name)")
+      }
       return whole(Int(id))
     }
     switch kind {
@@ -83,7 +85,8 @@ struct GGUFVision: Sendable {
   private func towerSection(gelu: String) throws(ModelError) -> Members {
     let usesGELU = metadata.values["clip.use_gelu"]?.flag == true
     return [
-      ("hidden_size", whole(width)), ("intermediate_size", whole(try metadata.count("clip.vision.feed_forward_length"))),
+      ("hidden_size", whole(width)),
+      ("intermediate_size", whole(try metadata.count("clip.vision.feed_forward_length"))),
       ("num_hidden_layers", whole(try metadata.count("clip.vision.block_count"))),
       ("num_attention_heads", whole(try metadata.count("clip.vision.attention.head_count"))),
       ("image_size", whole(try metadata.count("clip.vision.image_size"))),
@@ -117,7 +120,8 @@ struct GGUFVision: Sendable {
         members.append((name, .array(numbers.map { .number("\(Float($0.number ?? .nan))") })))
       }
     }
-    for (key, name) in [("clip.vision.image_min_pixels", "min_pixels"), ("clip.vision.image_max_pixels", "max_pixels")] {
+    for (key, name) in [("clip.vision.image_min_pixels", "min_pixels"), ("clip.vision.image_max_pixels", "max_pixels")]
+    {
       if let value = metadata.values[key]?.integer { members.append((name, whole(value))) }
     }
     return ConfigReader(place: file.path, json: .object(members))

@@ -15,8 +15,10 @@ package final class GGUFFile: Sendable {
     static let all = [
       Format(number: 0, name: "F32", weights: 1, bytes: 4), Format(number: 1, name: "F16", weights: 1, bytes: 2),
       Format(number: 2, name: "Q4_0", weights: 32, bytes: 18), Format(number: 6, name: "Q5_0", weights: 32, bytes: 22),
-      Format(number: 8, name: "Q8_0", weights: 32, bytes: 34), Format(number: 12, name: "Q4_K", weights: 256, bytes: 144),
-      Format(number: 13, name: "Q5_K", weights: 256, bytes: 176), Format(number: 14, name: "Q6_K", weights: 256, bytes: 210),
+      Format(number: 8, name: "Q8_0", weights: 32, bytes: 34),
+      Format(number: 12, name: "Q4_K", weights: 256, bytes: 144),
+      Format(number: 13, name: "Q5_K", weights: 256, bytes: 176),
+      Format(number: 14, name: "Q6_K", weights: 256, bytes: 210),
       Format(number: 30, name: "BF16", weights: 1, bytes: 2),
     ]
   }
@@ -96,7 +98,9 @@ package final class GGUFFile: Sendable {
       for _ in 0..<dimensions {
         let size: UInt64 = try cursor.number()
         let (product, overflow) = weights.multipliedReportingOverflow(by: Int(min(size, 1 << 50)))
-        guard size > 0, !overflow, product <= 1 << 48 else { throw cursor.failure("\(place): its shape is too large or empty") }
+        guard size > 0, !overflow, product <= 1 << 48 else {
+          throw cursor.failure("\(place): its shape is too large or empty")
+        }
         weights = product
         shape.insert(Int(size), at: 0)
       }
@@ -143,7 +147,8 @@ package final class GGUFFile: Sendable {
   package func weight(_ entry: Entry) -> Weight {
     let rows = entry.shape[0]
     let columns = entry.shape.dropFirst().reduce(1, *)
-    let start = (file.bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 64).unsafelyUnwrapped)
+    let start =
+      (file.bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 64).unsafelyUnwrapped)
       + (dataStart + entry.bytes.lowerBound)
     if let type = ElementType(rawValue: entry.format.name) {
       return Weight(rows: rows, columns: columns, type: type, start: start, owner: file)
