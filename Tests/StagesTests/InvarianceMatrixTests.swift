@@ -85,7 +85,7 @@ private func outputDoesNotDependOnDrafterGammaThreadsOrRecordsInFlight(family: F
   let pipe = { (shard: String, out: String) in
     """
     let m = model path="\(family.target)"
-    read shards="\(shard)" | decode | encode model=m | prompt model=m text="Describe." | generate model=m max-tokens=12
+    read shards="\(shard)" | decode | encode model=m | prompt model=m text="Describe." | generate model=m temperature=0 max-tokens=12
     | emit fields=[token_ids] path="\(scratch.file(out))"
     """
   }
