@@ -12,15 +12,7 @@ package struct RMSNorm: Sendable {
 
   /// x [rows, width] → [rows, width].
   package func callAsFunction(_ x: Tensor) -> Tensor {
-    let y = Tensor(rows: x.rows, columns: x.columns)
-    x.withValues { input in
-      y.withMutable { output in
-        for row in 0..<x.rows {
-          mp_rms_norm(input + row * x.columns, weight, epsilon, x.columns, output + row * x.columns)
-        }
-      }
-    }
-    return y
+    x.mappingRows { mp_rms_norm($0, weight, epsilon, x.columns, $1) }
   }
 }
 
@@ -38,15 +30,20 @@ package struct LayerNorm: Sendable {
 
   /// x [rows, width] → [rows, width].
   package func callAsFunction(_ x: Tensor) -> Tensor {
-    let y = Tensor(rows: x.rows, columns: x.columns)
-    x.withValues { input in
-      y.withMutable { output in
-        for row in 0..<x.rows {
-          mp_layer_norm(input + row * x.columns, weight, bias, epsilon, x.columns, output + row * x.columns)
-        }
+    x.mappingRows { mp_layer_norm($0, weight, bias, epsilon, x.columns, $1) }
+  }
+}
+
+extension Tensor {
+  /// Each row through a kernel that reads one row and writes another of the same width.
+  fileprivate func mappingRows(_ kernel: (UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Void) -> Tensor {
+    let result = Tensor(rows: rows, columns: columns)
+    withValues { input in
+      result.withMutable { output in
+        for row in 0..<rows { kernel(input + row * columns, output + row * columns) }
       }
     }
-    return y
+    return result
   }
 }
 

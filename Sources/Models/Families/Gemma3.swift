@@ -83,8 +83,7 @@ package struct Gemma3: VisionModel {
   package let configuration: Configuration
   package let imagePlan: ImagePlan
   package let language: Gemma3Text
-  private let patchEmbedding: Linear
-  private let positionEmbedding: Tensor
+  private let embedding: PatchEmbedding
   private let tower: VisionTransformer
   private let postNorm: LayerNorm
   private let softNorm: RMSNorm
@@ -100,9 +99,9 @@ package struct Gemma3: VisionModel {
 
   /// The tower's output, averaged over squares of patches: [visual tokens, hidden].
   package func features(_ patches: Tensor, grid: PatchGrid, _ engine: Engine) -> Tensor {
-    let rows = adding(patchEmbedding(patches, .bulk, engine), positionEmbedding)
-    return averagePool(
-      postNorm(tower(rows, depth: configuration.vision.layers, engine)), side: configuration.vision.side,
+    averagePool(
+      postNorm(tower(embedding(patches, engine), depth: configuration.vision.layers, engine)),
+      side: configuration.vision.side,
       by: configuration.pool)
   }
 
@@ -134,14 +133,7 @@ package struct Gemma3: VisionModel {
     }
     let vision = configuration.vision
     let prefix = "vision_tower.vision_model."
-    let patch = prefix + "embeddings.patch_embedding"
-    patchEmbedding = Linear(
-      weight: try loader.matrix(patch + ".weight", [vision.hidden, 3, vision.patchSize, vision.patchSize]),
-      bias: try loader.vector(patch + ".bias", vision.hidden))
-    let positions = vision.side * vision.side
-    positionEmbedding = Tensor(
-      rows: positions, columns: vision.hidden,
-      values: try loader.matrix(prefix + "embeddings.position_embedding.weight", [positions, vision.hidden]).values)
+    embedding = try PatchEmbedding(vision, weights: loader, prefix: prefix + "embeddings.", leading: 0, bias: true)
     tower = try VisionTransformer(vision, weights: loader, prefix: prefix + "encoder.")
     postNorm = try loader.layerNorm(prefix + "post_layernorm", vision.hidden, epsilon: vision.epsilon)
     softNorm = try loader.offsetNorm("multi_modal_projector.mm_soft_emb_norm", vision.hidden, epsilon: vision.epsilon)

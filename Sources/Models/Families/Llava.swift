@@ -90,9 +90,8 @@ package struct Llava: VisionModel {
   package let configuration: Configuration
   package let imagePlan: ImagePlan
   package let language: Decoder
-  private let patchEmbedding: Linear
-  private let classEmbedding: Tensor
-  private let positionEmbedding: Tensor
+  private let embedding: PatchEmbedding
+  private let classToken: Tensor
   private let preNorm: LayerNorm
   private let tower: VisionTransformer
   private let projectorIn: Linear
@@ -108,8 +107,8 @@ package struct Llava: VisionModel {
 
   /// The chosen state of the tower: [visual tokens, hidden].
   package func features(_ patches: Tensor, grid: PatchGrid, _ engine: Engine) -> Tensor {
-    let rows = Tensor.stacking([classEmbedding, patchEmbedding(patches, .bulk, engine)])
-    let states = tower(preNorm(adding(rows, positionEmbedding)), depth: configuration.depth, engine)
+    let rows = embedding(patches, behind: [classToken], engine)
+    let states = tower(preNorm(rows), depth: configuration.depth, engine)
     return configuration.dropsClassToken ? states.rows(1..<states.rows) : states
   }
 
@@ -140,16 +139,9 @@ package struct Llava: VisionModel {
     }
     let vision = configuration.vision
     let prefix = "vision_tower.vision_model."
-    patchEmbedding = Linear(
-      weight: try loader.matrix(
-        prefix + "embeddings.patch_embedding.weight", [vision.hidden, 3, vision.patchSize, vision.patchSize]), bias: nil
-    )
-    let positions = vision.side * vision.side + 1
-    classEmbedding = Tensor(
+    embedding = try PatchEmbedding(vision, weights: loader, prefix: prefix + "embeddings.", leading: 1, bias: false)
+    classToken = Tensor(
       rows: 1, columns: vision.hidden, values: try loader.vector(prefix + "embeddings.class_embedding", vision.hidden))
-    positionEmbedding = Tensor(
-      rows: positions, columns: vision.hidden,
-      values: try loader.matrix(prefix + "embeddings.position_embedding.weight", [positions, vision.hidden]).values)
     preNorm = try loader.layerNorm(prefix + "pre_layrnorm", vision.hidden, epsilon: vision.epsilon)
     tower = try VisionTransformer(vision, weights: loader, prefix: prefix + "encoder.")
     // No state before the tower's end is normed; the pooled output alone is, and nothing reads it.

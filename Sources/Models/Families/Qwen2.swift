@@ -25,29 +25,13 @@ package enum Qwen2 {
   /// Defaults are those of transformers' Qwen2Config.
   package static func configuration(_ root: ConfigReader) throws(ModelError) -> Configuration {
     let text = root.object("text_config") ?? root
-    let heads = try text.count("num_attention_heads")
-    let hidden = try text.count("hidden_size")
-    let headWidth = try text.count("head_dim", default: hidden / heads)
-    let keyValueHeads = try text.count("num_key_value_heads", default: heads)
-    guard heads % keyValueHeads == 0 else {
-      throw text.invalid("num_key_value_heads", expected: "a divisor of the \(heads) attention heads")
-    }
-    guard headWidth % 2 == 0, headWidth > 0 else { throw text.invalid("head_dim", expected: "an even width") }
-    if let activation = try text.text("hidden_act"), activation != "silu" {
-      throw text.invalid("hidden_act", expected: "\"silu\"")
-    }
     if try text.flag("use_sliding_window", default: false) {
       throw text.invalid("use_sliding_window", expected: "false: sliding windows are not supported in Qwen2")
     }
-    let rope = try ropeSettings(text, headWidth: headWidth)
-    let tied = try root.flag("tie_word_embeddings", default: text.flag("tie_word_embeddings", default: false))
-    let layers = try text.count("num_hidden_layers")
-    let sizes = DecoderConfiguration(
-      vocabulary: try text.count("vocab_size"), hidden: hidden, layers: layers, heads: heads,
-      keyValueHeads: keyValueHeads, headWidth: headWidth, intermediate: try text.count("intermediate_size"),
-      epsilon: Float(try text.number("rms_norm_eps", default: 1e-6)), tiedHead: tied,
-      maximumPositions: try text.count("max_position_embeddings", default: 32768),
-      windows: Array(repeating: nil, count: layers))
+    let sizes = try DecoderConfiguration(
+      text, root: root,
+      defaults: (vocabulary: nil, hidden: nil, layers: nil, heads: nil, intermediate: nil, positions: 32768))
+    let rope = try ropeSettings(text, headWidth: sizes.headWidth)
     return Configuration(sizes: sizes, ropeBase: rope.base, ropeSections: rope.sections)
   }
 

@@ -15,6 +15,52 @@ package struct DecoderConfiguration: Sendable, Equatable {
   /// One entry a layer: how many slots a row attends to, itself included; nil for all.
   package var windows: [Int?]
 
+  /// Reads sizes by the names that Llama's and Qwen2's configurations share, every layer attending to everything.
+  ///
+  /// - Parameters:
+  ///   - text: the language model's settings, within `root` or `root` itself.
+  ///   - defaults: of the class, for sizes that a file leaves out; nil where it must name them.
+  init(
+    _ text: ConfigReader, root: ConfigReader,
+    defaults: (vocabulary: Int?, hidden: Int?, layers: Int?, heads: Int?, intermediate: Int?, positions: Int)
+  ) throws(ModelError) {
+    heads = try text.count("num_attention_heads", default: defaults.heads)
+    hidden = try text.count("hidden_size", default: defaults.hidden)
+    headWidth = try text.count("head_dim", default: max(1, hidden / heads))
+    keyValueHeads = try text.count("num_key_value_heads", default: heads)
+    guard heads % keyValueHeads == 0 else {
+      throw text.invalid("num_key_value_heads", expected: "a divisor of the \(heads) attention heads")
+    }
+    guard headWidth % 2 == 0 else { throw text.invalid("head_dim", expected: "an even width") }
+    if let activation = try text.text("hidden_act"), activation != "silu" {
+      throw text.invalid("hidden_act", expected: "\"silu\"")
+    }
+    layers = try text.count("num_hidden_layers", default: defaults.layers)
+    vocabulary = try text.count("vocab_size", default: defaults.vocabulary)
+    intermediate = try text.count("intermediate_size", default: defaults.intermediate)
+    epsilon = Float(try text.number("rms_norm_eps", default: 1e-6))
+    tiedHead = try root.flag("tie_word_embeddings", default: text.flag("tie_word_embeddings", default: false))
+    maximumPositions = try text.count("max_position_embeddings", default: defaults.positions)
+    windows = Array(repeating: nil, count: layers)
+  }
+
+  init(
+    vocabulary: Int, hidden: Int, layers: Int, heads: Int, keyValueHeads: Int, headWidth: Int, intermediate: Int,
+    epsilon: Float, tiedHead: Bool, maximumPositions: Int, windows: [Int?]
+  ) {
+    self.vocabulary = vocabulary
+    self.hidden = hidden
+    self.layers = layers
+    self.heads = heads
+    self.keyValueHeads = keyValueHeads
+    self.headWidth = headWidth
+    self.intermediate = intermediate
+    self.epsilon = epsilon
+    self.tiedHead = tiedHead
+    self.maximumPositions = maximumPositions
+    self.windows = windows
+  }
+
   /// Bytes that the cache of a sequence of `tokens` takes.
   package func cacheBytes(tokens: Int) -> Int {
     KVCache.byteCount(windows: windows, heads: keyValueHeads, width: headWidth, capacity: tokens)

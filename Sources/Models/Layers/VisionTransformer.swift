@@ -40,6 +40,32 @@ package struct VisionTransformerConfiguration: Sendable, Equatable {
   package var patchWidth: Int { 3 * patchSize * patchSize }
 }
 
+/// A picture's patches as rows of the tower's width, with a learnt position for each.
+struct PatchEmbedding: Sendable {
+  private let patch: Linear
+  /// [rows before the patches + patches, hidden].
+  let positions: Tensor
+
+  /// - Parameter leading: rows that stand before the patches, such as a class token.
+  init(
+    _ sizes: VisionTransformerConfiguration, weights: WeightLoader, prefix: String, leading: Int, bias: Bool
+  ) throws(WeightError) {
+    let name = prefix + "patch_embedding"
+    patch = Linear(
+      weight: try weights.matrix(name + ".weight", [sizes.hidden, 3, sizes.patchSize, sizes.patchSize]),
+      bias: bias ? try weights.vector(name + ".bias", sizes.hidden) : nil)
+    let rows = sizes.side * sizes.side + leading
+    positions = Tensor(
+      rows: rows, columns: sizes.hidden,
+      values: try weights.matrix(prefix + "position_embedding.weight", [rows, sizes.hidden]).values)
+  }
+
+  /// patches [patches, patchWidth], behind the leading rows → [rows, hidden].
+  func callAsFunction(_ patches: Tensor, behind leading: [Tensor] = [], _ engine: Engine) -> Tensor {
+    adding(Tensor.stacking(leading + [patch(patches, .bulk, engine)]), positions)
+  }
+}
+
 /// The blocks of a pre-norm vision transformer with full attention, biases and layer norms.
 struct VisionTransformer: Sendable {
   struct Block: Sendable {
