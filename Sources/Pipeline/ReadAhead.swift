@@ -30,10 +30,7 @@ package final class ReadAhead: Stage {
   private func start() {
     if isStarted { return }
     isStarted = true
-    let shared = shared
-    let thread = Thread { shared.fill() }
-    thread.stackSize = 8 << 20
-    thread.start()
+    if !shared.startThread() { shared.readsInPlace = true }
   }
 
   /// The queue and what guards it. The upstream link is touched by the filling thread alone.
@@ -47,6 +44,8 @@ package final class ReadAhead: Stage {
     private var queuedBytes = 0
     private var end: Result<Void, RunFailure>?
     private var isStopped = false
+    /// Where no thread could be had, records are read when they are asked for.
+    var readsInPlace = false
 
     init(_ upstream: any Stage, records: Int, bytes: Int, context: RunContext) {
       self.upstream = upstream
@@ -55,7 +54,31 @@ package final class ReadAhead: Stage {
       self.context = context
     }
 
-    var isReady: Bool { condition.withLock { !queue.isEmpty || end != nil || context.isEnding } }
+    /// Starts the filling thread; false where the system has none to give.
+    func startThread() -> Bool {
+      var attributes = pthread_attr_t()
+      pthread_attr_init(&attributes)
+      defer { pthread_attr_destroy(&attributes) }
+      pthread_attr_setstacksize(&attributes, 4 << 20)
+      pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+      let this = Unmanaged.passRetained(self)
+      var thread = pthread_t()
+      let status = pthread_create(
+        &thread, &attributes,
+        { argument in
+          if let argument { Unmanaged<Shared>.fromOpaque(argument).takeRetainedValue().fill() }
+          return nil
+        }, this.toOpaque())
+      if status != 0 { this.release() }
+      return status == 0
+    }
+
+    var isReady: Bool {
+      if readsInPlace { return upstream.isReady }
+      return isFilled
+    }
+
+    private var isFilled: Bool { condition.withLock { !queue.isEmpty || end != nil || context.isEnding } }
 
     func stop() {
       condition.withLock {
@@ -94,6 +117,7 @@ package final class ReadAhead: Stage {
     }
 
     func take() throws(RunFailure) -> Record? {
+      if readsInPlace { return context.isEnding ? nil : try upstream.next() }
       condition.lock()
       defer { condition.unlock() }
       while queue.isEmpty {

@@ -25,6 +25,11 @@ struct ModelResource: Sendable {
         ModelFiles(
           path: arguments.text("path"), vision: arguments.optionalText("vision"), format: elementType(arguments)))
     }
+    let threads = context.options.threads
+    guard Engine.hasRoom(threads: threads) else {
+      throw RunFailure(
+        .unreadable, "not enough memory: expected room for \(threads + 1) buffers of 128 MB; try fewer --threads")
+    }
     return ModelResource(target: target, engine: Engine(threads: context.options.threads))
   }
 

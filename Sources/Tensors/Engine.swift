@@ -1,5 +1,6 @@
 import CKernels
 import COpenBLAS
+import Foundation
 
 /// The machine's processors as the operations use them: a pool of threads.
 ///
@@ -16,6 +17,18 @@ package final class Engine: @unchecked Sendable {
   }
 
   deinit { if let pool { mp_pool_destroy(pool) } }
+
+  /// Whether the process may still map what BLAS takes for each of its threads.
+  ///
+  /// OpenBLAS asks for it again and again without end where it is refused, so it is asked before.
+  package static func hasRoom(threads: Int) -> Bool {
+    let size = (max(1, threads) + 1) * (128 << 20)
+    guard let place = mmap(nil, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
+      place != MAP_FAILED
+    else { return false }
+    munmap(place, size)
+    return true
+  }
 
   /// Work below so many multiplications is done before another thread has begun.
   private static let smallWork = 50_000

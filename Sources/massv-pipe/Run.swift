@@ -45,7 +45,9 @@ struct Run: ParsableCommand {
     let failure = runToEnd(bound, context)
     progress.end()
     if let stats { try writeStats(to: stats, context.meter.reading) }
-    throw ExitCode(status(failure, context.meter.reading, signals.received))
+    // Everything has been written by now. Libraries' own clean-up is left out: OpenBLAS waits in it for threads that, short
+    // of memory, never come.
+    _exit(status(failure, context.meter.reading, signals.received))
   }
 
   private var options: RunContext.Options {

@@ -2,28 +2,36 @@ import Foundation
 import Pipeline
 import Synchronization
 
-/// SIGINT and SIGTERM ask the run to end after the record in hand; a second one ends it at once.
-final class SignalWatch: @unchecked Sendable {
-  private let last = Mutex<Int32?>(nil)
-  /// Kept alive as long as the watch; written by `init` alone.
-  private var sources: [any DispatchSourceSignal] = []
+/// What the handler may touch: set once, before it is installed.
+nonisolated(unsafe) private var watchedContext: RunContext?
+private let lastSignal = Atomic<Int32>(0)
 
+/// SIGINT and SIGTERM ask the run to end after the record in hand; a second one ends it at once.
+///
+/// A plain handler rather than a dispatch source: it works where the system has no more threads to give.
+struct SignalWatch {
   init(_ context: RunContext) {
+    watchedContext = context
+    lastSignal.store(0, ordering: .relaxed)
+    // A parent may have left them blocked.
+    var both = sigset_t()
+    sigemptyset(&both)
+    sigaddset(&both, SIGINT)
+    sigaddset(&both, SIGTERM)
+    pthread_sigmask(SIG_UNBLOCK, &both, nil)
     for number in [SIGINT, SIGTERM] {
-      signal(number, SIG_IGN)
-      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-      source.setEventHandler { [weak self] in
-        guard let self else { return }
-        if self.received != nil { _exit(128 + number) }
-        self.last.withLock { $0 = number }
-        context.end()
-        complain("ending after the records in hand; once more to end at once")
+      signal(number) { number in
+        if lastSignal.exchange(number, ordering: .relaxed) != 0 { _exit(128 + number) }
+        watchedContext?.end()
+        let message: StaticString = "massv-pipe: ending after the records in hand; once more to end at once\n"
+        write(STDERR_FILENO, message.utf8Start, message.utf8CodeUnitCount)
       }
-      source.resume()
-      sources.append(source)
     }
   }
 
   /// The signal that asked for the end, nil if none came.
-  var received: Int32? { last.withLock { $0 } }
+  var received: Int32? {
+    let number = lastSignal.load(ordering: .relaxed)
+    return number == 0 ? nil : number
+  }
 }

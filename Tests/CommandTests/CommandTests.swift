@@ -80,9 +80,9 @@ private let caption = "$TOOL run pipelines/caption.pipe max-tokens=12"
 
 @Test func aSignalEndsTheRunAfterTheRecordInHand() throws {
   let scratch = try ScratchFolder()
-  // An endless input: only the signal ends the run.
+  // More input than the time before the signal is enough for.
   let script =
-    "while cat examples/shapes.tar; do :; done | $TOOL run pipelines/caption.pipe max-tokens=12 > $OUT/a & "
+    "for i in $(seq 2000); do cat examples/shapes.tar; done | $TOOL run pipelines/caption.pipe max-tokens=12 > $OUT/a & "
     + "pid=$!; while [ ! -s $OUT/a ]; do sleep 0.05; done; sleep 0.3; kill -INT $pid; wait $pid; echo $? > $OUT/status"
   _ = try Command.shell(script, scratch: scratch.path)
   #expect(try scratch.lines("status") == ["130"])
@@ -129,4 +129,12 @@ private let caption = "$TOOL run pipelines/caption.pipe max-tokens=12"
   #expect(try scratch.lines("a").count == 20_000)
   print("peak memory: \(few.peak) KB for 1,000 records, \(many.peak) KB for 20,000")
   #expect(Double(many.peak) < Double(few.peak) * 1.1)
+}
+
+@Test(arguments: [150_000, 300_000, 700_000]) func tooLittleMemoryIsAnErrorNotAHang(kilobytes: Int) throws {
+  let scratch = try ScratchFolder()
+  let script = "ulimit -v \(kilobytes); timeout -k 2 20 \(caption) < examples/shapes.tar > $OUT/a"
+  let outcome = try Command.shell(script, scratch: scratch.path)
+  #expect(
+    outcome.status == 0 || outcome.status == 66 || outcome.errors.contains("error while loading"), "\(outcome.status)")
 }
