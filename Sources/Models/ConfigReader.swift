@@ -53,13 +53,19 @@ package struct ConfigReader: Sendable {
     return value
   }
 
-  /// A whole number within 1 … 2³⁰, or the default where the key is absent or null.
-  package func count(_ key: String, default fallback: Int? = nil) throws(ModelError) -> Int {
+  /// A whole number from 1 to `maximum`, or the default where the key is absent or null.
+  ///
+  /// Sizes stay so small that products of three of them are numbers still.
+  package func count(
+    _ key: String, default fallback: Int? = nil, atMost maximum: Int = 1 << 20
+  ) throws(ModelError) -> Int {
     guard let value = present(key) else {
       if let fallback { return fallback }
       throw wrong(key, "a whole number")
     }
-    guard let number = value.int, (1...(1 << 30)).contains(number) else { throw wrong(key, "a whole number above 0") }
+    guard let number = value.int, (1...maximum).contains(number) else {
+      throw wrong(key, "a whole number from 1 to \(maximum)")
+    }
     return number
   }
 

@@ -26,7 +26,9 @@ package struct GenerationDefaults: Sendable, Equatable {
     guard repetitionPenalty > 0 else { throw generation.invalid("repetition_penalty", expected: "a number above 0") }
     guard try generation.flag("do_sample", default: false) else { return }
     temperature = try generation.number("temperature", default: 1)
-    topK = Int(try generation.number("top_k", default: 50).rounded())
+    topK = Int(min(max(0, try generation.number("top_k", default: 50).rounded()), 0x1p30))
     topP = try generation.number("top_p", default: 1)
+    guard temperature >= 0 else { throw generation.invalid("temperature", expected: "a number from 0") }
+    guard topP >= 0 else { throw generation.invalid("top_p", expected: "a number from 0") }
   }
 }

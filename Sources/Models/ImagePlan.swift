@@ -89,12 +89,15 @@ package struct ImagePlan: Sendable, Equatable {
       throw settings.invalid(key, expected: "\(value), as in config.json")
     }
     let size = settings.object("size")
-    let smallest = try size?.count("shortest_edge", default: 3136) ?? 3136
-    let largest = try size?.count("longest_edge", default: 12_845_056) ?? 12_845_056
-    let minimum = try settings.count("min_pixels", default: smallest)
-    let maximum = try settings.count("max_pixels", default: largest)
+    let smallest = try size?.count("shortest_edge", default: 3136, atMost: 1 << 30) ?? 3136
+    let largest = try size?.count("longest_edge", default: 12_845_056, atMost: 1 << 30) ?? 12_845_056
+    let minimum = try settings.count("min_pixels", default: smallest, atMost: 1 << 30)
+    let maximum = try settings.count("max_pixels", default: largest, atMost: 1 << 30)
     guard minimum <= maximum else {
       throw settings.invalid("max_pixels", expected: "at least min_pixels, \(minimum)")
+    }
+    guard minimum <= Self.largestArea / 2 else {
+      throw settings.invalid("min_pixels", expected: "at most \(Self.largestArea / 2)")
     }
     return try ImagePlan(
       settings, sizing: .own(factor: layout.size * layout.merge, minimumPixels: minimum, maximumPixels: maximum),
@@ -129,6 +132,9 @@ package struct ImagePlan: Sendable, Equatable {
   /// The size a picture is brought to: transformers' `smart_resize`, with Python's rounding of halves to even.
   ///
   /// - Throws: where one side is more than 200 times the other.
+  /// Pixels that any picture may become: beyond, its patches alone would take more than a gigabyte.
+  private static let largestArea = 1 << 25
+
   package static func smartResize(
     height: Int, width: Int, factor: Int, minimumPixels: Int, maximumPixels: Int
   ) throws(ModelError) -> (height: Int, width: Int) {
@@ -148,6 +154,9 @@ package struct ImagePlan: Sendable, Equatable {
       let beta = (Double(minimumPixels) / area).squareRoot()
       newHeight = Int((Double(height) * beta / unit).rounded(.up)) * factor
       newWidth = Int((Double(width) * beta / unit).rounded(.up)) * factor
+    }
+    guard newHeight * newWidth <= largestArea else {
+      throw ModelError("expected at most \(largestArea) pixels once resized, found \(newWidth)×\(newHeight)")
     }
     return (newHeight, newWidth)
   }

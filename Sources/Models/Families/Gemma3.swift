@@ -45,8 +45,8 @@ package struct Gemma3: VisionModel {
       throw config.invalid("mm_tokens_per_image", expected: "a square that divides the \(vision.side)² patches evenly")
     }
     func token(_ old: String, _ new: String, _ fallback: Int) throws(ModelError) -> Int32 {
-      let id = try config.count(new, default: fallback)
-      return Int32(try config.count(old, default: id))
+      let id = try config.count(new, default: fallback, atMost: 1 << 24)
+      return Int32(try config.count(old, default: id, atMost: 1 << 24))
     }
     var language = try Gemma3Text.configuration(config)
     // The reference caps the logits of the text model alone, never those of this one.

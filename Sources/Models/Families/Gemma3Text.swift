@@ -50,12 +50,13 @@ package struct Gemma3Text: LanguageModel {
     }
     let layers = try text.count("num_hidden_layers", default: 26)
     let sizes = DecoderConfiguration(
-      vocabulary: try text.count("vocab_size", default: 262_208), hidden: try text.count("hidden_size", default: 2304),
+      vocabulary: try text.count("vocab_size", default: 262_208, atMost: 1 << 24),
+      hidden: try text.count("hidden_size", default: 2304),
       layers: layers, heads: heads, keyValueHeads: keyValueHeads, headWidth: headWidth,
       intermediate: try text.count("intermediate_size", default: 9216),
       epsilon: Float(try text.number("rms_norm_eps", default: 1e-6)),
       tiedHead: try root.flag("tie_word_embeddings", default: text.flag("tie_word_embeddings", default: true)),
-      maximumPositions: try text.count("max_position_embeddings", default: 131_072),
+      maximumPositions: try text.count("max_position_embeddings", default: 131_072, atMost: 1 << 30),
       windows: try windows(text, layers: layers))
     return try rotary(
       text,
@@ -67,7 +68,7 @@ package struct Gemma3Text: LanguageModel {
 
   /// Which layers slide: `layer_types`, or every layer but each sixth.
   private static func windows(_ text: ConfigReader, layers: Int) throws(ModelError) -> [Int?] {
-    let window = try text.count("sliding_window", default: 4096)
+    let window = try text.count("sliding_window", default: 4096, atMost: 1 << 30)
     if let types = try text.texts("layer_types") {
       guard types.count == layers, types.allSatisfy({ ["sliding_attention", "full_attention"].contains($0) }) else {
         throw text.invalid("layer_types", expected: "\(layers) of sliding_attention and full_attention")

@@ -48,11 +48,11 @@ package struct Llava: VisionModel {
     guard let projectorActivation = Activation(rawValue: activation), projectorActivation != .silu else {
       throw config.invalid("projector_hidden_act", expected: "\"gelu\"")
     }
-    let fallback = try config.count("image_token_id", default: 32000)
+    let fallback = try config.count("image_token_id", default: 32000, atMost: 1 << 24)
     return Configuration(
       language: try Llama.configuration(config), vision: vision, depth: depth,
       dropsClassToken: strategy == "default", projectorActivation: projectorActivation,
-      imageToken: Int32(try config.count("image_token_index", default: fallback)))
+      imageToken: Int32(try config.count("image_token_index", default: fallback, atMost: 1 << 24)))
   }
 
   private static func visionConfiguration(_ section: ConfigReader) throws(ModelError) -> VisionTransformerConfiguration

@@ -49,7 +49,10 @@ package enum Qwen2 {
       throw settings.invalid("rope_type", expected: "\"default\" or \"mrope\"")
     }
     let sections = try settings.integers("mrope_section") ?? []
-    guard sections.isEmpty || (sections.allSatisfy { $0 > 0 } && sections.reduce(0, +) == headWidth / 2) else {
+    guard
+      sections.isEmpty
+        || (sections.allSatisfy { (1...headWidth).contains($0) } && sections.reduce(0, +) == headWidth / 2)
+    else {
       throw settings.invalid("mrope_section", expected: "sizes that sum to half the head width, \(headWidth / 2)")
     }
     return (base, sections)

@@ -38,9 +38,9 @@ package struct Qwen25VL: VisionModel {
     return Configuration(
       language: language, vision: vision,
       imagePlan: try .own(files.imageSettings(), layout: vision.layout),
-      imageToken: Int32(try config.count("image_token_id", default: 151655)),
-      visionStart: Int32(try config.count("vision_start_token_id", default: 151652)),
-      visionEnd: Int32(try config.count("vision_end_token_id", default: 151653)))
+      imageToken: Int32(try config.count("image_token_id", default: 151655, atMost: 1 << 24)),
+      visionStart: Int32(try config.count("vision_start_token_id", default: 151652, atMost: 1 << 24)),
+      visionEnd: Int32(try config.count("vision_end_token_id", default: 151653, atMost: 1 << 24)))
   }
 
   /// Defaults are those of transformers' Qwen2_5_VLVisionConfig.
@@ -60,9 +60,9 @@ package struct Qwen25VL: VisionModel {
     return PatchTowerConfiguration(
       depth: try section.count("depth", default: 32), hidden: hidden,
       intermediate: try section.count("intermediate_size", default: 3420), heads: heads,
-      patchSize: try section.count("patch_size", default: 14),
-      temporalPatchSize: try section.count("temporal_patch_size", default: 2), channels: channels,
-      mergeSize: try section.count("spatial_merge_size", default: 2),
+      patchSize: try section.count("patch_size", default: 14, atMost: 1 << 10),
+      temporalPatchSize: try section.count("temporal_patch_size", default: 2, atMost: 1 << 10), channels: channels,
+      mergeSize: try section.count("spatial_merge_size", default: 2, atMost: 1 << 10),
       windowSize: try section.count("window_size", default: 112),
       fullAttentionBlocks: Set(try section.integers("fullatt_block_indexes") ?? [7, 15, 23, 31]))
   }

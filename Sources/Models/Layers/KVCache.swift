@@ -11,7 +11,6 @@ package final class KVCache {
   private let heads: Int
   private let width: Int
   private var layers: [Layer]
-  private let storage: UnsafeMutablePointer<Float>
 
   /// Rows that one pass may add to a cache that is not empty, and that may be taken back.
   package static let maximumRows = 80
@@ -19,10 +18,10 @@ package final class KVCache {
   private struct Layer {
     /// nil where the layer attends to everything.
     let window: Int?
-    /// Rows that the layer has room for.
-    let room: Int
-    let keys: Int
-    let values: Int
+    /// Rows that the layer has room for: it grows with the sequence.
+    var room = 0
+    /// [key or value][head][row][width].
+    var storage: UnsafeMutablePointer<Float>?
     /// The slot of the first row that is still there.
     var base = 0
   }
@@ -34,19 +33,12 @@ package final class KVCache {
     self.heads = heads
     self.width = width
     self.capacity = capacity
-    var layers: [Layer] = []
-    var offset = 0
-    for window in windows {
-      let room = Self.room(window, capacity)
-      layers.append(Layer(window: window, room: room, keys: offset, values: offset + room * heads * width))
-      offset += 2 * room * heads * width
-    }
-    self.layers = layers
-    storage = .allocate(capacity: max(1, offset))
+    layers = windows.map { Layer(window: $0) }
   }
 
-  deinit { storage.deallocate() }
+  deinit { for layer in layers { layer.storage?.deallocate() } }
 
+  /// The most rows that a layer keeps.
   private static func room(_ window: Int?, _ capacity: Int) -> Int {
     // Twice the rows of a pass: the window is moved to the front only now and then.
     window.map { min(capacity, $0 + 3 * maximumRows) } ?? capacity
@@ -62,12 +54,17 @@ package final class KVCache {
 
   /// Keys of one head from a slot on, row after row.
   func keys(layer: Int, head: Int, from slot: Int) -> UnsafeMutablePointer<Float> {
-    storage + layers[layer].keys + (head * layers[layer].room + slot - layers[layer].base) * width
+    row(layers[layer], head, slot)
   }
 
   /// Values of one head from a slot on, row after row.
   func values(layer: Int, head: Int, from slot: Int) -> UnsafeMutablePointer<Float> {
-    storage + layers[layer].values + (head * layers[layer].room + slot - layers[layer].base) * width
+    row(layers[layer], heads + head, slot)
+  }
+
+  private func row(_ layer: Layer, _ block: Int, _ slot: Int) -> UnsafeMutablePointer<Float> {
+    guard let storage = layer.storage else { preconditionFailure("rows are read before any was added") }
+    return storage + (block * layer.room + slot - layer.base) * width
   }
 
   /// Values from one head's rows to the next one's.
@@ -88,20 +85,29 @@ package final class KVCache {
     }
   }
 
-  private func makeRoom(layer: Int, rows: Int) {
+  /// Moves a full window to the front, and grows what is too small for the rows that come.
+  private func makeRoom(layer index: Int, rows: Int) {
+    let old = layers[index]
     let end = length + rows
-    guard let window = layers[layer].window, end - layers[layer].base > layers[layer].room else { return }
-    // What the pass's first row sees, and what a later row sees once a pass has been taken back.
-    let needed = length == 0 ? end - window - Self.maximumRows : length - window - Self.maximumRows
-    let base = max(layers[layer].base, needed)
-    let kept = max(0, length - base)
-    for head in 0..<heads where kept > 0 {
-      let keys = keys(layer: layer, head: head, from: base)
-      let values = values(layer: layer, head: head, from: base)
-      (storage + layers[layer].keys + head * layers[layer].room * width).update(from: keys, count: kept * width)
-      (storage + layers[layer].values + head * layers[layer].room * width).update(from: values, count: kept * width)
+    guard end - old.base > old.room else { return }
+    var base = old.base
+    let most = Self.room(old.window, capacity)
+    if let window = old.window, end - base > most {
+      // What the pass's first row sees, and what a later row sees once a pass has been taken back.
+      base = max(base, (length == 0 ? end : length) - window - Self.maximumRows)
     }
-    layers[layer].base = base
+    var new = old
+    new.base = base
+    new.room = max(old.room, min(most, max(end - base, 2 * old.room)), end - base)
+    if new.room > old.room {
+      new.storage = .allocate(capacity: max(1, 2 * heads * new.room * width))
+    }
+    let kept = max(0, length - base)
+    for block in 0..<2 * heads where kept > 0 {
+      row(new, block, base).update(from: row(old, block, base), count: kept * width)
+    }
+    if new.storage != old.storage { old.storage?.deallocate() }
+    layers[index] = new
   }
 
   /// Counts rows as stored once every layer has taken them.

@@ -36,11 +36,11 @@ package struct DecoderConfiguration: Sendable, Equatable {
       throw text.invalid("hidden_act", expected: "\"silu\"")
     }
     layers = try text.count("num_hidden_layers", default: defaults.layers)
-    vocabulary = try text.count("vocab_size", default: defaults.vocabulary)
+    vocabulary = try text.count("vocab_size", default: defaults.vocabulary, atMost: 1 << 24)
     intermediate = try text.count("intermediate_size", default: defaults.intermediate)
     epsilon = Float(try text.number("rms_norm_eps", default: 1e-6))
     tiedHead = try root.flag("tie_word_embeddings", default: text.flag("tie_word_embeddings", default: false))
-    maximumPositions = try text.count("max_position_embeddings", default: defaults.positions)
+    maximumPositions = try text.count("max_position_embeddings", default: defaults.positions, atMost: 1 << 30)
     windows = Array(repeating: nil, count: layers)
   }
 

@@ -21,7 +21,7 @@ package struct VisionTransformerConfiguration: Sendable, Equatable {
     self.layers = try section.count("num_hidden_layers", default: layers)
     self.heads = try section.count("num_attention_heads", default: heads)
     self.imageSize = try section.count("image_size", default: imageSize)
-    self.patchSize = try section.count("patch_size", default: patchSize)
+    self.patchSize = try section.count("patch_size", default: patchSize, atMost: 1 << 10)
     self.epsilon = Float(try section.number("layer_norm_eps", default: epsilon))
     self.activation = activation
     guard self.hidden % self.heads == 0 else {

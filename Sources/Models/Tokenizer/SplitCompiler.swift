@@ -3,6 +3,7 @@ struct SplitCompiler {
   let pattern: [Character]
   var at = 0
   var ignoresCase = false
+  private var depth = 0
   var nodes: [SplitPattern.Node] = [.accept]
   var sets: [ScalarSet] = []
 
@@ -57,6 +58,9 @@ struct SplitCompiler {
   }
 
   private mutating func compiled(_ start: Int, _ end: Int, _ caseless: Bool, _ next: Int) throws(ModelError) -> Int {
+    guard depth < 32 else { throw failure("groups nested deeper than 32") }
+    depth += 1
+    defer { depth -= 1 }
     let outer = (at, ignoresCase)
     at = start
     ignoresCase = caseless

@@ -20,6 +20,9 @@ struct SplitPattern: Sendable {
   ///
   /// - Throws: where the pattern uses something that no known tokenizer does.
   init(_ pattern: String) throws(ModelError) {
+    guard pattern.utf8.count <= 4096 else {
+      throw ModelError("the Split pattern has \(pattern.utf8.count) bytes, expected at most 4096")
+    }
     var compiler = SplitCompiler(pattern)
     let alternatives = try compiler.alternatives(next: 0, end: nil)
     nodes = compiler.nodes
@@ -31,8 +34,9 @@ struct SplitPattern: Sendable {
   func pieces(of text: UnsafeBufferPointer<UInt8>, _ body: (Range<Int>) -> Void) {
     var at = 0
     var unmatched = 0
+    var matcher = Matcher(pattern: self, text: text)
     while at < text.count {
-      let end = match(text, start, at)
+      let end = matcher.match(start, at)
       guard end > at else {
         at += Self.length(text[at])
         continue
@@ -59,40 +63,55 @@ struct SplitPattern: Sendable {
     return (value, count)
   }
 
-  /// Where the match that begins here ends, -1 for none.
-  private func match(_ text: UnsafeBufferPointer<UInt8>, _ node: Int, _ at: Int) -> Int {
-    switch nodes[node] {
-    case .accept: return at
-    case .choice(let alternatives):
-      for alternative in alternatives {
-        let end = match(text, alternative, at)
+  /// One walk over one text.
+  private struct Matcher {
+    let pattern: SplitPattern
+    let text: UnsafeBufferPointer<UInt8>
+    /// Steps that are left. Patterns that tokenizers use take a few a character; one that tries every way to match is
+    /// ended, and matches nothing from there on.
+    var steps: Int
+
+    init(pattern: SplitPattern, text: UnsafeBufferPointer<UInt8>) {
+      self.pattern = pattern
+      self.text = text
+      steps = 10_000 + 500 * text.count
+    }
+
+    /// Where the match that begins here ends, -1 for none.
+    mutating func match(_ node: Int, _ at: Int) -> Int {
+      steps -= 1
+      guard steps > 0 else { return -1 }
+      switch pattern.nodes[node] {
+      case .accept: return at
+      case .choice(let alternatives):
+        for alternative in alternatives {
+          let end = match(alternative, at)
+          if end >= 0 { return end }
+        }
+        return -1
+      case .negativeLookahead(let body, let next): return match(body, at) >= 0 ? -1 : match(next, at)
+      case .scalars(let set, let least, let most, let next): return matchScalars(set, least, most, next, at)
+      }
+    }
+
+    private mutating func matchScalars(_ set: Int, _ least: Int, _ most: Int, _ next: Int, _ start: Int) -> Int {
+      var at = start
+      var count = 0
+      while count < most, at < text.count {
+        let (value, length) = SplitPattern.scalar(text, at)
+        if !pattern.sets[set].contains(value) { break }
+        at += length
+        count += 1
+      }
+      steps -= count
+      while count >= least {
+        let end = match(next, at)
         if end >= 0 { return end }
+        if count == 0 || steps <= 0 { break }
+        repeat { at -= 1 } while at > start && text[at] & 0xC0 == 0x80
+        count -= 1
       }
       return -1
-    case .negativeLookahead(let body, let next): return match(text, body, at) >= 0 ? -1 : match(text, next, at)
-    case .scalars(let set, let least, let most, let next):
-      return matchScalars(text, sets[set], least, most, next, at)
     }
-  }
-
-  private func matchScalars(
-    _ text: UnsafeBufferPointer<UInt8>, _ set: ScalarSet, _ least: Int, _ most: Int, _ next: Int, _ start: Int
-  ) -> Int {
-    var at = start
-    var count = 0
-    while count < most, at < text.count {
-      let (value, length) = Self.scalar(text, at)
-      if !set.contains(value) { break }
-      at += length
-      count += 1
-    }
-    while count >= least {
-      let end = match(text, next, at)
-      if end >= 0 { return end }
-      if count == 0 { break }
-      repeat { at -= 1 } while at > start && text[at] & 0xC0 == 0x80
-      count -= 1
-    }
-    return -1
   }
 }
