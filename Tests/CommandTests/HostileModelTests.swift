@@ -36,7 +36,7 @@ func aHostileSettingIsAnErrorOrHarmless(file: String, pattern: String, replaceme
   let run =
     "timeout -k 2 30 $TOOL run pipelines/caption.pipe target=$OUT/model draft=none max-tokens=1000 temperature=0.5"
   let outcome = try Command.shell(
-    "ulimit -v 12000000; \(run) --limit 1 --set verify.in-flight=64 < examples/shapes.tar > $OUT/a",
+    "ulimit -v 12000000; \(run) temperature=0.5 --limit 1 --set verify.in-flight=64 < examples/shapes.tar > $OUT/a",
     scratch: scratch.path)
   #expect([0, 1, 66].contains(outcome.status), "\(outcome.status): \(outcome.errors.prefix(300))")
   if outcome.status == 66 { #expect(outcome.errors.contains("/model/"), "\(outcome.errors)") }
