@@ -27,7 +27,7 @@ private func damaged(_ file: String, _ pattern: String, _ replacement: String, i
   ("preprocessor_config.json", #""min_pixels": 3136"#, #""min_pixels": 1073741823, "x": 0"#),
   ("preprocessor_config.json", #""max_pixels": 62720"#, #""max_pixels": 0"#),
   ("tokenizer.json", #""Regex":.*?"\},"behavior""#, #""Regex":".*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*q"},"behavior""#),
-  ("tokenizer.json", #""Regex":.*?"\},"behavior""#, #""Regex":"((((((((((((((((((((((((((((((((((((((((a))))"},"behavior""#),
+  ("tokenizer.json", #""Regex":.*?"\},"behavior""#, #""Regex":"((((((((((((((((((((((((((((((((((a))))"},"behavior""#),
   ("tokenizer.json", #""Regex":.*?"\},"behavior""#, #""Regex":"\\\\k<x>"},"behavior""#),
 ])
 func aHostileSettingIsAnErrorOrHarmless(file: String, pattern: String, replacement: String) throws {
