@@ -21,7 +21,8 @@ extension ParameterType {
   }
 
   private static func bounds(_ range: ClosedRange<Int>) -> String {
-    range.upperBound >= 1 << 40 ? "from \(range.lowerBound)" : "from \(range.lowerBound) to \(range.upperBound)"
+    if range.lowerBound == .min { return "of 64 bits" }
+    return range.upperBound >= 1 << 40 ? "from \(range.lowerBound)" : "from \(range.lowerBound) to \(range.upperBound)"
   }
 
   private static func bounds(_ range: ClosedRange<Double>) -> String {

@@ -27,6 +27,8 @@ package final class RecordFile {
   /// Records in the open frame, nil where none is open.
   private var inFrame: Int?
   private var isEmpty = true
+  /// Whether a write failed: what stands at the end is torn.
+  private var isBroken = false
 
   /// Begins a file anew, whatever it held.
   package convenience init(path: String) throws(OutputFailure) {
@@ -53,7 +55,11 @@ package final class RecordFile {
     if let remains { try restore(remains) }
   }
 
-  deinit { if closes, descriptor >= 0 { close(descriptor) } }
+  deinit {
+    // A run that ended elsewhere leaves a file that unpacks whole.
+    if inFrame != nil, !isBroken, let encoder { try? write(encoder.end()) }
+    if closes, descriptor >= 0 { close(descriptor) }
+  }
 
   private static func failure(_ name: String) -> OutputFailure {
     OutputFailure("\(name): \(String(cString: strerror(errno)))", isClosedPipe: errno == EPIPE)
@@ -99,7 +105,10 @@ package final class RecordFile {
         return Foundation.write(descriptor, rest.baseAddress, rest.count)
       }
       if count < 0, errno == EINTR { continue }
-      guard count >= 0 else { throw Self.failure(name) }
+      guard count >= 0 else {
+        isBroken = true
+        throw Self.failure(name)
+      }
       written += count
       isEmpty = false
     }
