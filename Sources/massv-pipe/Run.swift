@@ -19,7 +19,7 @@ struct Run: ParsableCommand {
   var settings: [String] = []
   @Flag(help: "Go on where an earlier run into the same file was cut off.") var resume = false
   @Option(help: "Stop after this many records of the input.") var limit: Int?
-  @Option(help: "Worker threads; by default one a processor.") var threads: Int?
+  @Option(help: "Worker threads; by default, and at most, one a processor.") var threads: Int?
   @Option(help: "Bytes that the caches of records in flight may take, such as 4G.") var memory: String?
   @Option(help: "auto, plain or none.") var progress: ProgressMode = .auto
   @Option(help: "Write the run's counters to this file, as JSON.") var stats: String?
@@ -54,7 +54,9 @@ struct Run: ParsableCommand {
     var options = RunContext.Options()
     options.resume = resume
     options.limit = limit
-    options.threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+    // Waiting threads spin: more of them than processors would only hold each other up.
+    let processors = ProcessInfo.processInfo.activeProcessorCount
+    options.threads = min(threads ?? processors, max(2, processors))
     options.memory = memory.flatMap(byteCount)
     return options
   }
