@@ -18,6 +18,8 @@ private struct Parser {
   var depth = 0
   var diagnostics: [Diagnostic] = []
 
+  /// Stages that one chain may have: each is a call within the one before.
+  static let maximumStages = 256
   /// Branches and lists may be nested this deep.
   static let maximumDepth = 32
 
@@ -122,6 +124,7 @@ private struct Parser {
   mutating func chain() throws(Diagnostic) -> Chain {
     var calls = [try call()]
     while take("|") {
+      if calls.count >= Self.maximumStages { throw fail("a chain of more than \(Self.maximumStages) stages") }
       do throws(Diagnostic) {
         calls.append(try call())
       } catch {

@@ -110,5 +110,10 @@ package struct PipeErrors: Error, Sendable, CustomStringConvertible {
     }.map(\.element)
   }
 
-  package var description: String { diagnostics.map(\.description).joined(separator: "\n") }
+  /// The errors one below the other; of very many, the first.
+  package var description: String {
+    let shown = diagnostics.prefix(50).map(\.description)
+    let more = diagnostics.count > shown.count ? ["and \(diagnostics.count - shown.count) more errors"] : []
+    return (shown + more).joined(separator: "\n")
+  }
 }

@@ -56,6 +56,9 @@ package struct SampleLimits: Sendable {
 
 /// Samples of one shard.
 package final class SampleReader {
+  /// Members that one sample may have.
+  private static let maximumMembers = 1000
+
   private let shard: String
   private let limits: SampleLimits
   private let members: TarMembers
@@ -89,7 +92,7 @@ package final class SampleReader {
     var size = 0
     while let member = nextMember() {
       guard let (key, field) = Self.split(member.path) else { continue }
-      if let open = sample, open.key != key {
+      if let open = sample, !open.key.utf8.elementsEqual(key.utf8) {
         held = member
         return open
       }
@@ -122,7 +125,12 @@ package final class SampleReader {
     case .failure(let problem): sample.problem = sample.problem ?? problem
     case .success(let bytes):
       size += bytes.count + member.path.utf8.count + 64
-      if sample.members.contains(where: { $0.field == field }) {
+      if sample.members.count >= Self.maximumMembers {
+        sample.problem =
+          sample.problem
+          ?? ShardProblem(description: "\(shard): sample \(sample.key): more than \(Self.maximumMembers) members")
+        sample.members = []
+      } else if sample.problem == nil, sample.members.contains(where: { $0.field == field }) {
         sample.problem =
           sample.problem ?? ShardProblem(description: "\(shard): sample \(sample.key): field \"\(field)\" twice")
       } else if size > limits.sampleBytes {
@@ -140,12 +148,15 @@ package final class SampleReader {
   /// Key and field of a path; nil for what WebDataset readers pass over: names without a dot or with nothing before
   /// it, and anything named or below `__name__`.
   package static func split(_ path: String) -> (key: String, field: String)? {
+    // By bytes: a letter and its accent are two, and a dot stays a dot whatever follows it.
+    let start = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { path.utf8.index(after: $0) } ?? path.startIndex
+    guard let dot = path.utf8[start...].firstIndex(of: UInt8(ascii: ".")), dot != start else { return nil }
     let parts = path.split(separator: "/", omittingEmptySubsequences: false)
-    guard let name = parts.last, let dot = name.firstIndex(of: "."), dot != name.startIndex else { return nil }
     if parts.contains(where: { $0.count > 4 && $0.hasPrefix("__") && $0.hasSuffix("__") }) { return nil }
-    if name[..<dot].count > 4, name.hasPrefix("__"), name[..<dot].hasSuffix("__") { return nil }
+    let name = path[start..<dot]
+    if name.count > 4, name.hasPrefix("__"), name.hasSuffix("__") { return nil }
     let key = path[..<dot]
-    return (String(key), name[name.index(after: dot)...].lowercased())
+    return (String(key), path[path.utf8.index(after: dot)...].lowercased())
   }
 }
 

@@ -121,7 +121,10 @@ package final class TarMembers {
   private static func path(_ entry: OpaquePointer?) -> String? {
     errno = 0
     guard let name = archive_entry_pathname(entry) ?? archive_entry_pathname_utf8(entry) else { return nil }
-    return String(cString: name)
+    let bytes = UnsafeBufferPointer(start: name, count: strlen(name)).map { UInt8(bitPattern: $0) }
+    if let text = String(validating: bytes, as: UTF8.self) { return text }
+    // Names that are no UTF-8 stay apart: each byte beyond ASCII is spelt out.
+    return bytes.map { $0 < 0x80 ? String(Unicode.Scalar($0)) : "\\x" + String($0, radix: 16) }.joined()
   }
 
   private func content(_ entry: OpaquePointer?, _ path: String) -> Result<[UInt8], ShardProblem> {

@@ -88,8 +88,9 @@ package struct GammaController: Sendable {
     stood = stood * 0.95 + Double(accepted)
   }
 
-  /// What it has settled on, for people.
-  package var summary: String {
+  /// What it has settled on, for people; nil before it was asked.
+  package var summary: String? {
+    guard round > 0 else { return nil }
     let alpha = (stood / tried * 100).rounded() / 100
     return "γ \(current), acceptance \(alpha), draft step \(milliseconds(draftSeconds ?? 0)) ms, "
       + "one row \(milliseconds(verifySeconds(1))) ms, \(current + 1) rows \(milliseconds(verifySeconds(Double(current + 1)))) ms"

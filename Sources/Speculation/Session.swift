@@ -71,6 +71,8 @@ package final class Session {
   /// This round's proposals.
   package private(set) var drafts: [Int32] = []
   package internal(set) var isFinished = false
+  /// Whether the target's logits were no numbers: there is no answer then.
+  package private(set) var isBroken = false
   private var seen: Set<Int32>
   /// The drafter's log-probabilities of each proposal's row; kept for the rejection rule alone.
   private var draftRows: [[Float]] = []
@@ -104,6 +106,12 @@ package final class Session {
     return Int32(max(0, mp_argmax(row, row.count)))
   }
 
+  /// A row from which nothing can be chosen ends the answer.
+  private func checkRow(_ row: [Float]) {
+    let best = mp_argmax(row, row.count)
+    if best < 0 || row[best] == -.infinity { isBroken = true }
+  }
+
   /// Adds the drafter's choice for the next place to the proposals.
   ///
   /// It is made by the target's own rule and, under Gumbel coupling, with the target's own noise, so that equal
@@ -129,6 +137,7 @@ package final class Session {
     var chosen: [Int32] = []
     for offset in 0...drafts.count {
       let row = row(logits + offset * stride, stride, offset)
+      checkRow(row)
       let draft = offset < drafts.count ? drafts[offset] : nil
       let token = decide(row, offset, draft)
       chosen.append(token)
@@ -153,6 +162,7 @@ package final class Session {
   private func append(_ tokens: [Int32]) {
     answer.tokens += tokens
     seen.formUnion(tokens)
-    isFinished = answer.tokens.count >= request.maximumTokens || tokens.contains(where: rules.stops.contains)
+    isFinished =
+      isBroken || answer.tokens.count >= request.maximumTokens || tokens.contains(where: rules.stops.contains)
   }
 }

@@ -13,6 +13,9 @@ enum Project {
     let drafter: DrafterResource = inputs.arguments.resource("model")
     return Transform("project", upstream: inputs.upstream, meter: context.meter) { record throws(StageFailure) in
       guard let visual = record[Field.features], let projector = drafter.model?.projector else { return }
+      guard visual.features.columns == projector.inputs else {
+        throw StageFailure(stage: "project", message: "expected features of the drafter's target")
+      }
       record[Field.projected] = projector(visual.features, drafter.target.engine)
     }
   }

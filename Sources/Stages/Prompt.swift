@@ -89,7 +89,10 @@ private struct PromptWriter {
     if let bytes = record.bytes(of: "json"), (try? JSONValue(parsing: bytes))?["prompt"]?.string != nil {
       return try value(of: "json.prompt", record)
     }
-    guard !text.isEmpty else { throw failure("expected a picture, a .txt or a \"prompt\" in .json, found none") }
+    // The pipe's text is about a picture wherever the target sees: without one, an answer would be made up.
+    guard !text.isEmpty, target.vision == nil else {
+      throw failure("expected a picture, a .txt or a \"prompt\" in .json, found none")
+    }
     return text
   }
 

@@ -150,6 +150,12 @@ private final class AnswerStage: Stage {
       pending.record.failure = StageFailure(stage: name, message: expected)
       return pending
     }
+    let width = resource.target.vision?.featureWidth
+    guard prompt.visual == nil || record[Field.features]?.features.columns == width else {
+      pending.record.failure = StageFailure(
+        stage: name, message: "expected features of the target's own encoder, which one earlier stage takes once")
+      return pending
+    }
     pending.session = decoder.open(request(record, prompt, room: limit - prompt.tokens.count))
     // What the prompt was made of is not needed any more.
     pending.record[Field.features] = nil
@@ -180,6 +186,11 @@ private final class AnswerStage: Stage {
   private func finished(_ pending: Pending) -> Record {
     guard let answer = pending.session?.answer else { return pending.record }
     var record = pending.record
+    if pending.session?.isBroken == true {
+      record.failure = StageFailure(
+        stage: name, message: "the model's logits are no numbers: \(resource.target.folder)")
+      return record
+    }
     var shown = answer.tokens[...]
     if let last = shown.last, decoder.rules.stops.contains(last) { shown = shown.dropLast() }
     record[Field.answer] = FinishedAnswer(
@@ -189,7 +200,7 @@ private final class AnswerStage: Stage {
     meter.count("rounds", answer.rounds)
     meter.count("drafted", answer.drafted)
     meter.count("accepted", answer.accepted)
-    if drafts { meter.note("gamma", decoder.controller.summary) }
+    if drafts, let summary = decoder.controller.summary { meter.note("gamma", summary) }
     return record
   }
 

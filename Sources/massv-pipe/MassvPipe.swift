@@ -14,7 +14,18 @@ struct MassvPipe: ParsableCommand {
 
 /// Prints to standard error, under the tool's name.
 func complain(_ message: String) {
-  FileHandle.standardError.write(Data("massv-pipe: \(message)\n".utf8))
+  tell("massv-pipe: \(message)\n")
+}
+
+/// Writes to standard error as it stands; where nobody can read it, it is lost.
+func tell(_ text: String) {
+  var bytes = Array(text.utf8)[...]
+  while !bytes.isEmpty {
+    let count = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    if count < 0, errno == EINTR { continue }
+    if count <= 0 { return }
+    bytes = bytes.dropFirst(count)
+  }
 }
 
 /// Prints to standard output; a reader that went away ends the command quietly.
@@ -34,15 +45,15 @@ func say(_ text: String) throws(ExitCode) {
 
 /// Reads a pipe's file, `-` for standard input.
 func readSource(_ path: String) throws(ExitCode) -> SourceText {
-  let data =
-    path == "-" ? try? FileHandle.standardInput.readToEnd() ?? Data() : FileManager.default.contents(atPath: path)
-  guard let data else {
+  // A pipe is written by hand: anything longer was meant for another argument, and is not read to its end.
+  let limit = 1 << 20
+  let handle = path == "-" ? FileHandle.standardInput : FileHandle(forReadingAtPath: path)
+  guard let handle, let data = try? handle.read(upToCount: limit + 1) ?? Data() else {
     complain("\(path): cannot be read")
     throw ExitCode(66)
   }
-  // A pipe is written by hand: anything longer was meant for another argument.
-  guard data.count <= 1 << 20 else {
-    complain("\(path): expected a pipe, found \(data.count) bytes")
+  guard data.count <= limit else {
+    complain("\(path): expected a pipe, found more than \(limit) bytes")
     throw ExitCode(64)
   }
   return SourceText(name: path, bytes: Array(data))
@@ -50,5 +61,5 @@ func readSource(_ path: String) throws(ExitCode) -> SourceText {
 
 /// Reports the errors of a pipe.
 func report(_ errors: PipeErrors) {
-  FileHandle.standardError.write(Data("\(errors)\n".utf8))
+  tell("\(errors)\n")
 }

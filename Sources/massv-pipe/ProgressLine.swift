@@ -40,13 +40,13 @@ final class ProgressLine: @unchecked Sendable {
     timer.cancel()
     queue.sync {
       show()
-      if isDrawn { FileHandle.standardError.write(Data("\n".utf8)) }
+      if isDrawn { tell("\n") }
     }
   }
 
   private func show() {
     let text = line(meter.reading, seconds: (ContinuousClock.now - started) / .seconds(1))
-    FileHandle.standardError.write(Data((isDrawn ? "\r\u{1B}[K" + text : text + "\n").utf8))
+    tell(isDrawn ? "\r\u{1B}[K" + text : text + "\n")
   }
 
   private func line(_ reading: Meter.Reading, seconds: Double) -> String {
