@@ -15,11 +15,15 @@ enum Decode {
         ParameterDeclaration("read-ahead", .integer(0...256), default: "4", "pictures decoded ahead"),
       ])
   ) { inputs, context throws(RunFailure) in
-    let fields = inputs.arguments.optionalText("field").map { [$0.lowercased()] } ?? PictureFormat.fields
+    let named = inputs.arguments.optionalText("field")?.lowercased()
+    let fields = named.map { [$0] } ?? PictureFormat.fields
     let limit = inputs.arguments.integer("max-pixels")
     let stage = Transform("decode", upstream: inputs.upstream, meter: context.meter) {
       record throws(StageFailure) in
       try decode(&record, fields, limit)
+      if let named, record[Field.imageFacts] == nil {
+        throw StageFailure(stage: "decode", message: "expected a .\(named) member, found none")
+      }
     }
     let ahead = inputs.arguments.integer("read-ahead")
     return ahead == 0 ? stage : ReadAhead(stage, records: ahead, bytes: 256 << 20, context: context)

@@ -62,6 +62,7 @@ private final class EmitStage: Stage {
       let remains = context.options.resume ? try Self.remains(path, writer.format) : nil
       if let remains { resumePoint = try Self.resumePoint(remains, path, writer, onError) }
       if let path {
+        guard !Self.isInput(path) else { throw RunFailure(.usage, "emit: \(path) is the input itself") }
         file = try RecordFile(path: path, resuming: remains)
       } else {
         file = try RecordFile(descriptor: STDOUT_FILENO, name: "standard output", resuming: remains)
@@ -77,6 +78,14 @@ private final class EmitStage: Stage {
       recordsDone = resumePoint.records
       context.add(resumePoint)
     }
+  }
+
+  /// Whether a path is the file on standard input: beginning it anew would empty what is being read.
+  private static func isInput(_ path: String) -> Bool {
+    var input = stat()
+    var output = stat()
+    return fstat(STDIN_FILENO, &input) == 0 && stat(path, &output) == 0 && input.st_mode & S_IFMT == S_IFREG
+      && input.st_dev == output.st_dev && input.st_ino == output.st_ino
   }
 
   private static func runFailure(_ failure: OutputFailure) -> RunFailure {
