@@ -137,7 +137,9 @@ private final class EmitStage: Stage {
       return record
     }
     if let failure = record.failure, onError == "skip" {
-      context.meter.note("last-failure", "\(record.key): \(failure)")
+      // Left out of the output, it is said all the same: a shard that is cut off is never silently short.
+      let message = Array("massv-pipe: skipped \(record.key): \(failure)\n".utf8)
+      _ = Foundation.write(STDERR_FILENO, message, message.count)
     } else {
       var bytes: [UInt8] = []
       do { bytes = try writer.bytes(of: record, tar: tar) } catch {
