@@ -43,7 +43,7 @@ let package = Package(
     .target(name: "Images", dependencies: ["CCodecs", "CKernels"]),
     .target(name: "Speculation", dependencies: ["CKernels", "Models", "Tensors"]),
     .target(name: "Models", dependencies: ["Tensors", "JSON"], exclude: ["Families/README.md"]),
-    .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS", "JSON"]),
+    .target(name: "Tensors", dependencies: ["CKernels", "JSON"]),
     .target(name: "JSON"),
     .target(name: "CKernels", cSettings: cFlags),
     .target(

@@ -4,7 +4,7 @@
 // but its block.
 #include <string.h>
 
-#include "ckernels.h"
+#include "panels.h"
 
 #pragma STDC FP_CONTRACT OFF
 
@@ -33,22 +33,23 @@ static void q5_0(const uint8_t *b, float *x) {
 }
 
 // The 6-bit scale and minimum of the group of 32 weights numbered j, from the twelve bytes that hold eight of each.
-static void scale_and_minimum(const uint8_t *s, int j, float *scale, float *minimum) {
+void mp_k_scale(const uint8_t *s, int j, int *scale, int *minimum) {
   int sc = j < 4 ? s[j] & 63 : (s[j + 4] & 15) | s[j - 4] >> 6 << 4;
   int mn = j < 4 ? s[j + 4] & 63 : s[j + 4] >> 4 | s[j] >> 6 << 4;
-  *scale = (float)sc;
-  *minimum = (float)mn;
+  *scale = sc;
+  *minimum = mn;
 }
 
 // Q4_K, and Q5_K where `high` holds the fifth bits.
 static void k_block(const uint8_t *b, const uint8_t *high, const uint8_t *low, float *x) {
-  float d = half_at(b), m = half_at(b + 2), scale, minimum;
+  float d = half_at(b), m = half_at(b + 2);
+  int scale, minimum;
   for (int j = 0; j < 8; j++) {
-    scale_and_minimum(b + 4, j, &scale, &minimum);
+    mp_k_scale(b + 4, j, &scale, &minimum);
     for (int i = 0; i < 32; i++) {
       int q = low[32 * (j / 2) + i] >> 4 * (j % 2) & 15;
       if (high) q |= (high[i] >> j & 1) << 4;
-      x[32 * j + i] = d * scale * (float)q - m * minimum;
+      x[32 * j + i] = d * (float)scale * (float)q - m * (float)minimum;
     }
   }
 }
@@ -72,8 +73,8 @@ int mp_dequantize(int type, const void *in, float *out, long weights) {
   static const struct {
     int type, weights, bytes;
     void (*block)(const uint8_t *, float *);
-  } formats[] = {{2, 32, 18, q4_0},    {6, 32, 22, q5_0},    {8, 32, 34, q8_0},
-                 {12, 256, 144, q4_k}, {13, 256, 176, q5_k}, {14, 256, 210, q6_k}};
+  } formats[] = {{MP_GGML_Q4_0, 32, 18, q4_0},   {MP_GGML_Q5_0, 32, 22, q5_0},   {MP_GGML_Q8_0, 32, 34, q8_0},
+                 {MP_GGML_Q4_K, 256, 144, q4_k}, {MP_GGML_Q5_K, 256, 176, q5_k}, {MP_GGML_Q6_K, 256, 210, q6_k}};
   for (unsigned f = 0; f < sizeof formats / sizeof *formats; f++) {
     if (formats[f].type != type) continue;
     const uint8_t *block = in;

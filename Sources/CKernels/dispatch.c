@@ -3,20 +3,30 @@
 
 #include "ckernels.h"
 
-static atomic_int state = -1;
-static atomic_bool permitted = true;
+static atomic_int best = -1;
+static atomic_int limit = MP_AVX512;
 
-bool mp_has_avx2(void) {
-  int known = atomic_load_explicit(&state, memory_order_relaxed);
-  if (known < 0) {
+static int ask(void) {
 #if defined(__x86_64__)
-    known = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("f16c"))
+    return MP_GENERIC;
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
+    return MP_AVX512;
+  return MP_AVX2;
 #else
-    known = 0;
+  return MP_GENERIC;
 #endif
-    atomic_store_explicit(&state, known, memory_order_relaxed);
-  }
-  return known && atomic_load_explicit(&permitted, memory_order_relaxed);
 }
 
-void mp_allow_simd(bool allowed) { atomic_store(&permitted, allowed); }
+int mp_instructions(void) {
+  int known = atomic_load_explicit(&best, memory_order_relaxed);
+  if (known < 0) {
+    known = ask();
+    atomic_store_explicit(&best, known, memory_order_relaxed);
+  }
+  int most = atomic_load_explicit(&limit, memory_order_relaxed);
+  return known < most ? known : most;
+}
+
+void mp_limit_instructions(int most) { atomic_store(&limit, most); }

@@ -1,5 +1,4 @@
 // Norm, rotation, activations: one row at a time, every sum in the order of its own index.
-#include "lanes.h"
 #include "exponential.h"
 
 static float ISA(sum_of_squares)(const float *x, long count) {

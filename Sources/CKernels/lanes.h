@@ -1,4 +1,4 @@
-// Eight lanes and how they fold. Included by kernel bodies, once for each instruction set.
+// Lanes and how they fold. Included before every kernel body, once for each instruction set.
 
 MP_INLINE v8 ISA(load8)(const float *p) {
   v8 v;
@@ -14,4 +14,20 @@ MP_INLINE v8 ISA(fma8)(v8 a, v8 b, v8 c) { return __builtin_elementwise_fma(a, b
 MP_INLINE float ISA(fold8)(v8 v) {
   float a = v[0] + v[4], b = v[1] + v[5], c = v[2] + v[6], d = v[3] + v[7];
   return (a + c) + (b + d);
+}
+
+MP_INLINE v16 ISA(load16)(const float *p) {
+  v16 v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
+MP_INLINE void ISA(store16)(float *p, v16 v) { memcpy(p, &v, sizeof v); }
+
+MP_INLINE v16 ISA(fma16)(v16 a, v16 b, v16 c) { return __builtin_elementwise_fma(a, b, c); }
+
+MP_INLINE v16 ISA(halves16)(const void *p) {
+  f16x16 half;
+  memcpy(&half, p, sizeof half);
+  return __builtin_convertvector(half, v16);
 }

@@ -35,7 +35,7 @@ package struct DraftModel: Sendable {
     if let family = try massv.text("family"), family != target.family.modelType {
       throw massv.invalid("family", expected: "the target's, \"\(target.family.modelType)\"")
     }
-    let projector = try Projector(folder: folder.path, massv: massv, outputs: hidden)
+    let projector = try Projector(folder: folder.path, massv: massv, outputs: hidden, folder.engine)
     guard projector.inputs == vision.featureWidth else {
       throw massv.invalid(
         "vision_width", expected: "the width of the target's features, \(vision.featureWidth)")

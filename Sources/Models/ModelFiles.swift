@@ -7,7 +7,9 @@ package struct ModelFiles: Sendable {
   package let path: String
   package let config: ConfigReader
   /// What products are computed with, nil for as stored.
-  package let format: ElementType?
+  package let format: WeightFormat?
+  /// Whose threads pack the weights.
+  package let engine: Engine
   private let gguf: GGUFParts?
 
   private struct GGUFParts: Sendable {
@@ -19,8 +21,11 @@ package struct ModelFiles: Sendable {
   /// Reads the configuration.
   ///
   /// - Parameter vision: the `mmproj` file that belongs to a GGUF language model.
-  package init(path: String, vision: String? = nil, format: ElementType? = nil) throws {
+  package init(
+    path: String, vision: String? = nil, format: WeightFormat? = nil, engine: Engine = Engine(threads: 1)
+  ) throws {
     self.path = path
+    self.engine = engine
     self.format = format
     guard path.hasSuffix(".gguf") else {
       if let vision { throw ModelError("\(vision): a vision file belongs to a .gguf model, not to \(path)") }

@@ -10,7 +10,7 @@ package struct Projector: Sendable {
   private let norm: RMSNorm?
 
   /// Reads `massv.json` and `projector.safetensors` of a drafter's folder.
-  package init(folder: String, massv: ConfigReader, outputs: Int) throws {
+  package init(folder: String, massv: ConfigReader, outputs: Int, _ engine: Engine) throws {
     let inputs = try massv.count("vision_width")
     guard let settings = massv.object("projector") else {
       throw massv.invalid("projector", expected: "an object")
@@ -21,7 +21,7 @@ package struct Projector: Sendable {
       throw settings.invalid("activation", expected: "\"gelu\"")
     }
     let hidden = try settings.count("hidden")
-    let loader = WeightLoader(store: try WeightStore(folder: folder, name: "projector"))
+    let loader = WeightLoader(store: try WeightStore(folder: folder, name: "projector"), engine)
     first = try loader.linear("linear_1", hidden, inputs, bias: true)
     second = try loader.linear("linear_2", outputs, hidden, bias: true)
     let epsilon = Float(try settings.number("norm_eps", default: 1e-6))
@@ -36,9 +36,9 @@ package struct Projector: Sendable {
 
   /// features [visual tokens, inputs] → [visual tokens, outputs].
   package func callAsFunction(_ features: Tensor, _ engine: Engine) -> Tensor {
-    let inner = first(features, .bulk, engine)
+    let inner = first(features, engine)
     Activation.gelu.apply(to: inner, engine)
-    let projected = second(inner, .bulk, engine)
+    let projected = second(inner, engine)
     return norm?(projected) ?? projected
   }
 }

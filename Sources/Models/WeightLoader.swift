@@ -2,36 +2,64 @@ import Tensors
 
 /// Weights under the names a model asks for, in the format the engine computes with.
 package struct WeightLoader: Sendable {
+  /// What a weight is for: not every part bears the fewest bits.
+  enum Part: Sendable {
+    case layer
+    /// The table of embeddings and the head.
+    case table
+    case vision
+  }
+
   package let store: WeightStore
   /// The format to compute with, nil for as stored.
-  package let format: ElementType?
+  package let format: WeightFormat?
+  private let engine: Engine
   /// Whether norms are stored with the 1 that Gemma adds to them.
   private let normsHoldOne: Bool
   /// Rewrites a published name into the one that this file uses.
   private let rename: @Sendable (String) -> String
+  private var part = Part.layer
 
   package init(
-    store: WeightStore, format: ElementType? = nil, normsHoldOne: Bool = false,
+    store: WeightStore, format: WeightFormat? = nil, _ engine: Engine, normsHoldOne: Bool = false,
     rename: @escaping @Sendable (String) -> String = { $0 }
   ) {
     self.store = store
     self.format = format
+    self.engine = engine
     self.normsHoldOne = normsHoldOne
     self.rename = rename
   }
 
-  /// A tensor of this shape as a matrix of its first dimension by the rest.
-  package func matrix(_ name: String, _ shape: [Int]) throws(WeightError) -> Weight {
-    let weight = try store.weight(rename(name), shape: shape)
-    return format.map { weight.converted(to: $0) } ?? weight
+  /// The loader for a part of the model.
+  func loading(_ part: Part) -> WeightLoader {
+    var copy = self
+    copy.part = part
+    return copy
   }
+
+  /// The format for a part: four bits are for the layers alone.
+  private var partFormat: WeightFormat? { format == .q4 && part != .layer ? .q8 : format }
+
+  /// A tensor of this shape as a matrix of its first dimension by the rest, as it is stored.
+  func stored(_ name: String, _ shape: [Int]) throws(WeightError) -> StoredTensor {
+    try store.tensor(rename(name), shape: shape)
+  }
+
+  /// A tensor of this shape, packed as a matrix of its first dimension by the rest.
+  package func matrix(_ name: String, _ shape: [Int]) throws(WeightError) -> Weight {
+    packed(try stored(name, shape))
+  }
+
+  /// Stored rows, packed.
+  func packed(_ stored: StoredTensor) -> Weight { Weight(stored, as: partFormat, engine) }
 
   /// Marks a tensor as known though nothing computes with it.
   package func ignore(_ name: String) { store.ignore(rename(name)) }
 
   /// A vector as floats.
   package func vector(_ name: String, _ count: Int) throws(WeightError) -> [Float] {
-    try store.weight(rename(name), shape: [count]).values
+    try stored(name, [count]).values
   }
 
   /// `NAME.weight` and, where asked for, `NAME.bias`.
@@ -47,7 +75,7 @@ package struct WeightLoader: Sendable {
     _ name: String, tiedTo embedding: Weight?, _ sizes: DecoderConfiguration
   ) throws(WeightError) -> Linear {
     guard let embedding else {
-      return Linear(weight: try matrix(name, [sizes.vocabulary, sizes.hidden]), bias: nil)
+      return Linear(weight: try loading(.table).matrix(name, [sizes.vocabulary, sizes.hidden]), bias: nil)
     }
     store.ignore(rename(name))
     return Linear(weight: embedding, bias: nil)

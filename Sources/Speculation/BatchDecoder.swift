@@ -50,7 +50,7 @@ package final class BatchDecoder {
     _ = timed(\.prefill) {
       let span = DecoderSpan(
         cache: session.cache, positions: request.positions, bidirectional: request.bidirectional)
-      let hidden = target.hiddenStates(request.embeddings, spans: [span], path: .bulk, engine)
+      let hidden = target.hiddenStates(request.embeddings, spans: [span], engine)
       let logits = target.logits(hidden.rows(hidden.rows - 1..<hidden.rows), engine)
       logits.withValues { session.verify($0, stride: logits.columns) }
     }
@@ -120,7 +120,7 @@ package final class BatchDecoder {
       let first = session.request.nextPosition + session.answer.tokens.count - 1
       return DecoderSpan(cache: session.cache, positions: (0...session.drafts.count).map { Position(first + $0) })
     }
-    let hidden = target.hiddenStates(target.embed(rows.flatMap { $0 }), spans: spans, path: .decode, engine)
+    let hidden = target.hiddenStates(target.embed(rows.flatMap { $0 }), spans: spans, engine)
     let logits = target.logits(hidden, engine)
     logits.withValues { values in
       var row = 0

@@ -79,7 +79,7 @@ package final class LanguageModelProposer: Proposer {
     let count = prompt.embeddings.rows
     let cache = language.configuration.makeCache(capacity: count + capacity)
     let span = DecoderSpan(cache: cache, positions: (0..<count).map { Position($0) })
-    if count > 0 { _ = language.hiddenStates(prompt.embeddings, spans: [span], path: .bulk, engine) }
+    if count > 0 { _ = language.hiddenStates(prompt.embeddings, spans: [span], engine) }
     return State(cache, promptTokens: count)
   }
 
@@ -98,7 +98,7 @@ package final class LanguageModelProposer: Proposer {
         lastRows.append(tokens.count - 1)
       }
       if tokens.isEmpty { return step }
-      let hidden = language.hiddenStates(language.embed(tokens), spans: spans, path: .decode, engine)
+      let hidden = language.hiddenStates(language.embed(tokens), spans: spans, engine)
       let logits = language.logits(hidden.gathering(lastRows), engine)
       logits.withValues { values in
         for (row, session) in drafting.enumerated() {
@@ -114,7 +114,7 @@ package final class LanguageModelProposer: Proposer {
     guard let state = session.proposalState as? State else { return }
     while state.unread(of: session).count > Self.rowsAtOnce {
       let some = Array(state.unread(of: session).prefix(Self.rowsAtOnce))
-      _ = language.hiddenStates(language.embed(some), spans: [state.span(some.count)], path: .decode, engine)
+      _ = language.hiddenStates(language.embed(some), spans: [state.span(some.count)], engine)
     }
   }
 

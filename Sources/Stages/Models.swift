@@ -9,7 +9,8 @@ struct ModelResource: Sendable {
   let engine: Engine
 
   static let weightsParameter = ParameterDeclaration(
-    "weights", .choice(["stored", "f32", "f16", "bf16"]), default: "stored", "what products are computed with")
+    "weights", .choice(["stored"] + WeightFormat.allCases.map(\.rawValue)), default: "stored",
+    "what products are computed with; with q4, embeddings, head and vision tower have q8")
 
   static let definition = ResourceDefinition(
     "model", "a target model: a folder as Hugging Face lays it out",
@@ -20,22 +21,18 @@ struct ModelResource: Sendable {
       weightsParameter,
     ]
   ) { arguments, context throws(RunFailure) in
+    let engine = Engine(threads: context.options.threads)
     let target = try loading {
       try TargetModel(
         ModelFiles(
-          path: arguments.text("path"), vision: arguments.optionalText("vision"), format: elementType(arguments)))
+          path: arguments.text("path"), vision: arguments.optionalText("vision"), format: format(arguments),
+          engine: engine))
     }
-    let threads = context.options.threads
-    guard Engine.hasRoom(threads: threads) else {
-      throw RunFailure(
-        .unreadable, "not enough memory: expected room for \(threads + 1) buffers of 128 MB; try fewer --threads")
-    }
-    return ModelResource(target: target, engine: Engine(threads: context.options.threads))
+    return ModelResource(target: target, engine: engine)
   }
 
-  static func elementType(_ arguments: Arguments) -> ElementType? {
-    ["f32": ElementType.f32, "f16": .f16, "bf16": .bf16][arguments.text("weights")]
-  }
+  /// nil for as stored.
+  static func format(_ arguments: Arguments) -> WeightFormat? { WeightFormat(rawValue: arguments.text("weights")) }
 }
 
 /// `let NAME = drafter path=… target=…`: what proposes tokens, or nothing at all.
@@ -58,7 +55,8 @@ struct DrafterResource: Sendable {
       return DrafterResource(model: nil, proposer: nil, target: target)
     }
     let model = try loading {
-      try DraftModel(ModelFiles(path: path, format: ModelResource.elementType(arguments)), for: target.target)
+      try DraftModel(
+        ModelFiles(path: path, format: ModelResource.format(arguments), engine: target.engine), for: target.target)
     }
     return DrafterResource(model: model, proposer: LanguageModelProposer(model.language), target: target)
   }

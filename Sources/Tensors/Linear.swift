@@ -1,7 +1,9 @@
 import CKernels
-import COpenBLAS
 
 /// y = x Wᵀ + b: a weight of shape [outputs, inputs] and an optional bias of [outputs].
+///
+/// Every number is one sum over its row and its weights in an order of their own: it depends on no other row, nor on
+/// the number of threads.
 package struct Linear: Sendable {
   package let weight: Weight
   package let bias: [Float]?
@@ -11,78 +13,84 @@ package struct Linear: Sendable {
     self.bias = bias
   }
 
-  /// Output columns that one task computes.
-  private static let decodeTile = 64
-  private static let bulkTile = 128
-  /// Rows that go through one BLAS call.
-  private static let bulkRows = 512
-
   /// x [rows, inputs] → [rows, outputs].
-  package func callAsFunction(_ x: Tensor, _ path: ProductPath, _ engine: Engine) -> Tensor {
-    precondition(x.columns == weight.columns, "a product of unequal widths")
-    let y = Tensor(rows: x.rows, columns: weight.rows)
-    if x.rows == 0 { return y }
-    switch path {
-    case .decode: decode(x, y, engine)
-    case .bulk: bulk(x, y, engine)
+  package func callAsFunction(_ x: Tensor, _ engine: Engine) -> Tensor { products(of: x, with: [self], engine)[0] }
+
+  fileprivate var tiles: Int { (weight.rows + 63) / 64 }
+}
+
+/// Rows of a matrix that go through all weights before the next have their turn: they stay in the cache.
+private let rowsTogether = 96
+
+/// The products of one x with several weights of one width, in one go: x [rows, inputs] → [rows, outputs] each.
+package func products(of x: Tensor, with layers: [Linear], _ engine: Engine) -> [Tensor] {
+  let results = layers.map { Tensor(rows: x.rows, columns: $0.weight.rows) }
+  guard x.rows > 0 else { return results }
+  let formats = Set(layers.map(\.weight.format))
+  let inputs = Dictionary(uniqueKeysWithValues: formats.map { ($0, ProductInput(x, for: $0, engine)) })
+  let tiles = layers.map(\.tiles)
+  let all = tiles.reduce(0, +)
+  let chunks = (x.rows + rowsTogether - 1) / rowsTogether
+  let work = layers.reduce(0) { $0 + $1.weight.rows } * x.rows * x.columns
+  engine.parallel(chunks * all, work: work) { task in
+    var tile = task % all
+    var index = 0
+    while tile >= tiles[index] {
+      tile -= tiles[index]
+      index += 1
     }
-    return y
+    let first = task / all * rowsTogether
+    guard let input = inputs[layers[index].weight.format] else { return }
+    layers[index].multiply(input, rows: first..<min(x.rows, first + rowsTogether), tile: tile, into: results[index])
+  }
+  return results
+}
+
+/// Rows as the products with a format read them: the floats themselves, or whole numbers.
+private struct ProductInput: @unchecked Sendable {
+  let values: Tensor
+  let whole: TensorStorage?
+  /// Bytes from row to row.
+  let stride: Int
+
+  init(_ x: Tensor, for format: WeightFormat, _ engine: Engine) {
+    values = x
+    let bytes = mp_input_bytes(format.number, x.columns)
+    stride = bytes > 0 ? bytes : x.columns * 4
+    guard bytes > 0 else {
+      whole = nil
+      return
+    }
+    let storage = TensorStorage(count: (x.rows * bytes + 3) / 4)
+    whole = storage
+    x.withValues { source in
+      engine.parallel(x.rows, work: 8 * x.count) { row in
+        mp_quantise_input(
+          format.number, source + row * x.columns, x.columns, UnsafeMutableRawPointer(storage.start) + row * bytes)
+      }
+    }
   }
 
-  private func decode(_ x: Tensor, _ y: Tensor, _ engine: Engine) {
-    let k = weight.columns
-    let n = weight.rows
-    let kernel =
-      switch weight.type {
-      case .f32: mp_linear_f32
-      case .f16: mp_linear_f16
-      case .bf16: mp_linear_bf16
+  func withRow(_ row: Int, _ body: (UnsafeRawPointer) -> Void) {
+    values.withValues { source in
+      withExtendedLifetime(whole) {
+        body(UnsafeRawPointer(whole?.start ?? UnsafeMutablePointer(mutating: source)) + row * stride)
       }
-    x.withValues { input in
+    }
+  }
+}
+
+extension Linear {
+  /// Rows of one tile: 64 outputs.
+  fileprivate func multiply(_ x: ProductInput, rows: Range<Int>, tile: Int, into y: Tensor) {
+    x.withRow(rows.lowerBound) { input in
       y.withMutable { output in
         bias.withPointer { bias in
-          nonisolated(unsafe) let bias = bias
-          let tiles = (n + Self.decodeTile - 1) / Self.decodeTile
-          engine.parallel(tiles, work: x.rows * n * k) { tile in
-            let first = tile * Self.decodeTile
-            kernel(
-              input, k, Int32(x.rows), weight.start, k, first, min(n, first + Self.decodeTile), bias, output, n)
+          weight.withBytes { bytes in
+            mp_multiply(
+              weight.format.number, input, x.stride, rows.count, bytes.baseAddress, weight.columns, weight.rows, tile,
+              bias, output + rows.lowerBound * y.columns, y.columns)
           }
-        }
-      }
-    }
-  }
-
-  private func bulk(_ x: Tensor, _ y: Tensor, _ engine: Engine) {
-    let n = weight.rows
-    x.withValues { input in
-      y.withMutable { output in
-        let tiles = (n + Self.bulkTile - 1) / Self.bulkTile
-        engine.parallel(tiles, work: x.rows * n * weight.columns) { tile in
-          let first = tile * Self.bulkTile
-          multiplyTile(first..<min(n, first + Self.bulkTile), input, x.rows, output)
-        }
-      }
-    }
-  }
-
-  private func multiplyTile(
-    _ columns: Range<Int>, _ input: UnsafePointer<Float>, _ rows: Int, _ output: UnsafeMutablePointer<Float>
-  ) {
-    let k = weight.columns
-    let n = weight.rows
-    withUnsafeTemporaryAllocation(of: Float.self, capacity: columns.count * k) { panel in
-      guard let panelStart = panel.baseAddress else { return }
-      weight.widen(from: columns.lowerBound * k, count: columns.count * k, to: panelStart)
-      for start in stride(from: 0, to: rows, by: Self.bulkRows) {
-        let count = min(Self.bulkRows, rows - start)
-        let out = output + start * n + columns.lowerBound
-        cblas_sgemm(
-          CblasRowMajor, CblasNoTrans, CblasTrans, Int32(count), Int32(columns.count), Int32(k), 1, input + start * k,
-          Int32(k), panelStart, Int32(k), 0, out, Int32(n))
-        guard let bias else { continue }
-        for row in 0..<count {
-          for column in columns { output[(start + row) * n + column] += bias[column] }
         }
       }
     }

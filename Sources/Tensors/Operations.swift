@@ -142,16 +142,3 @@ package func adding(_ x: Tensor, _ y: Tensor) -> Tensor {
   }
   return sum
 }
-
-/// Attention of one query head's row over keys and values that lie at regular strides.
-///
-/// The sums run in the order of the keys: the result depends on nothing but this query and its keys.
-package func attend(
-  _ query: UnsafePointer<Float>, keys: UnsafePointer<Float>, keyStride: Int, values: UnsafePointer<Float>,
-  valueStride: Int, count: Int, width: Int, scale: Float, out: UnsafeMutablePointer<Float>
-) {
-  withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { scores in
-    mp_attend(
-      query, keys, keyStride, values, valueStride, count, width, scale, scores.baseAddress, out)
-  }
-}

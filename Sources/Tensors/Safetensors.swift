@@ -100,7 +100,7 @@ package struct SafetensorsFile: Sendable {
   /// A tensor's elements as a matrix of its first dimension by the rest.
   ///
   /// - Throws: where the elements are no F32, F16 or BF16.
-  package func weight(_ entry: Entry) throws(WeightError) -> Weight {
+  package func tensor(_ entry: Entry) throws(WeightError) -> StoredTensor {
     guard let type = entry.type else {
       throw WeightError(
         "\(file.path): tensor \"\(entry.name)\": expected type F32, F16 or BF16, found \(entry.typeName)")
@@ -109,6 +109,6 @@ package struct SafetensorsFile: Sendable {
     let columns = entry.shape.dropFirst().reduce(1, *)
     let data = UnsafeRawBufferPointer(rebasing: file.bytes[(dataStart + entry.bytes.lowerBound)...])
     let start = data.baseAddress ?? UnsafeRawPointer(bitPattern: 64).unsafelyUnwrapped
-    return Weight(rows: rows, columns: columns, type: type, start: start, owner: file)
+    return StoredTensor(rows: rows, columns: columns, encoding: .elements(type), start: start, owner: file)
   }
 }

@@ -1,92 +1,127 @@
 import CKernels
 
-/// How numbers are stored.
-package enum ElementType: String, Sendable {
-  case f32 = "F32"
-  case f16 = "F16"
-  case bf16 = "BF16"
+/// What products are computed with.
+package enum WeightFormat: String, Sendable, CaseIterable {
+  case f32
+  case f16
+  case bf16
+  /// Bytes in groups of 32 with a half scale; inputs in 16 bits.
+  case q8
+  /// Half bytes in groups of 32 with scale and minimum, inputs in 8 bits.
+  case q4
 
-  /// Bytes of one element.
-  package var size: Int { self == .f32 ? 4 : 2 }
+  /// The kernels' number for it.
+  var number: Int32 {
+    switch self {
+    case .f32: Int32(MP_F32)
+    case .f16: Int32(MP_F16)
+    case .bf16: Int32(MP_BF16)
+    case .q8: Int32(MP_Q8)
+    case .q4: Int32(MP_Q4)
+    }
+  }
+
+  /// Whether making it loses what the weights were.
+  package var isQuantised: Bool { self == .q8 || self == .q4 }
+
+  /// Bytes of a weight of this shape.
+  package func byteCount(rows: Int, columns: Int) -> Int { (rows + 15) / 16 * mp_panel_bytes(number, columns) }
 }
 
-/// An immutable weight of shape [rows, columns] in a format that the kernels compute with.
+/// An immutable weight of shape [rows, columns], packed for the kernels: panels of 16 interleaved rows.
 ///
-/// It keeps alive whatever owns its memory: a mapped file or converted values.
+/// It keeps alive whatever owns its memory: its own panels or a mapped file of them.
 package struct Weight: @unchecked Sendable {
   package let rows: Int
   package let columns: Int
-  package let type: ElementType
+  package let format: WeightFormat
   let start: UnsafeRawPointer
   private let owner: any Sendable & AnyObject
 
-  /// A view of stored elements.
-  init(rows: Int, columns: Int, type: ElementType, start: UnsafeRawPointer, owner: any Sendable & AnyObject) {
+  /// A view of packed panels.
+  init(rows: Int, columns: Int, format: WeightFormat, start: UnsafeRawPointer, owner: any Sendable & AnyObject) {
     self.rows = rows
     self.columns = columns
-    self.type = type
+    self.format = format
     self.start = start
     self.owner = owner
   }
 
-  /// A weight of given values.
-  package init(_ tensor: Tensor) {
-    let storage = TensorStorage(count: tensor.count)
-    tensor.withValues { storage.start.update(from: $0, count: tensor.count) }
-    self.init(
-      rows: tensor.rows, columns: tensor.columns, type: .f32, start: UnsafeRawPointer(storage.start), owner: storage)
-  }
-
-  /// The weight with rows and columns exchanged, in f32.
-  package func transposed() -> Weight {
-    let source = values
-    let result = Tensor(rows: columns, columns: rows)
-    result.withMutable { out in
-      for row in 0..<rows { for column in 0..<columns { out[column * rows + row] = source[row * columns + column] } }
+  /// Packs stored rows.
+  ///
+  /// - Parameters:
+  ///   - format: nil for the one that is nearest to how they are stored.
+  ///   - engine: whose threads share the work.
+  package init(_ stored: StoredTensor, as format: WeightFormat? = nil, _ engine: Engine) {
+    let format = format ?? stored.nearestFormat
+    let count = format.byteCount(rows: stored.rows, columns: stored.columns)
+    let storage = TensorStorage(count: (count + 3) / 4)
+    let out = UnsafeMutableRawPointer(storage.start)
+    let panelBytes = mp_panel_bytes(format.number, stored.columns)
+    engine.parallel((stored.rows + 15) / 16) { panel in
+      stored.pack(panel, as: format, to: out + panel * panelBytes, panelBytes)
     }
-    return Weight(result)
+    self.init(
+      rows: stored.rows, columns: stored.columns, format: format, start: UnsafeRawPointer(out), owner: storage)
   }
 
   /// Bytes that the weight takes.
-  package var byteCount: Int { rows * columns * type.size }
+  package var byteCount: Int { format.byteCount(rows: rows, columns: columns) }
+
+  /// The packed panels.
+  package func withBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
+    try withExtendedLifetime(owner) { try body(UnsafeRawBufferPointer(start: start, count: byteCount)) }
+  }
 
   /// The values of one row as floats.
   package func copyRow(_ row: Int, to out: UnsafeMutablePointer<Float>) {
-    widen(from: row * columns, count: columns, to: out)
-  }
-
-  /// `count` values from element `first` on, as floats.
-  func widen(from first: Int, count: Int, to out: UnsafeMutablePointer<Float>) {
-    let source = start + first * type.size
-    withExtendedLifetime(owner) {
-      switch type {
-      case .f32: UnsafeMutableRawPointer(out).copyMemory(from: source, byteCount: count * 4)
-      case .bf16: mp_widen_bf16(source, out, count)
-      case .f16: mp_widen_f16(source, out, count)
-      }
-    }
+    let panel = start + row / 16 * mp_panel_bytes(format.number, columns)
+    withExtendedLifetime(owner) { mp_unpack_row(format.number, panel, Int32(row % 16), columns, out) }
   }
 
   /// All values as floats.
   package var values: [Float] {
     [Float](unsafeUninitializedCapacity: rows * columns) { buffer, filled in
-      if let out = buffer.baseAddress { widen(from: 0, count: rows * columns, to: out) }
+      if let out = buffer.baseAddress { for row in 0..<rows { copyRow(row, to: out + row * columns) } }
       filled = rows * columns
     }
   }
+}
 
-  /// The weight in another format: itself where it already has it, else a copy in memory.
-  package func converted(to wanted: ElementType) -> Weight {
-    if type == wanted { return self }
-    let wide = TensorStorage(count: rows * columns)
-    widen(from: 0, count: rows * columns, to: wide.start)
-    if wanted == .f32 {
-      return Weight(rows: rows, columns: columns, type: .f32, start: UnsafeRawPointer(wide.start), owner: wide)
+extension StoredTensor {
+  /// The format that holds every value, or for the blocks that none holds, q8.
+  package var nearestFormat: WeightFormat {
+    switch encoding {
+    case .elements(.f32): .f32
+    case .elements(.f16): .f16
+    case .elements(.bf16): .bf16
+    case .blocks(let number, _, _): exactFormat(number) ?? .q8
     }
-    let narrow = TensorStorage(count: (rows * columns + 1) / 2)
-    let target = UnsafeMutableRawPointer(narrow.start)
-    let kernel = wanted == .f16 ? mp_narrow_f16 : mp_narrow_bf16
-    kernel(wide.start, target.assumingMemoryBound(to: UInt16.self), rows * columns)
-    return Weight(rows: rows, columns: columns, type: wanted, start: UnsafeRawPointer(target), owner: narrow)
+  }
+
+  private func exactFormat(_ number: Int32) -> WeightFormat? {
+    WeightFormat.allCases.first { $0.number == mp_block_format(number) }
+  }
+
+  /// Packs 16 rows; those beyond the last are zeros.
+  fileprivate func pack(
+    _ panel: Int, as format: WeightFormat, to out: UnsafeMutableRawPointer, _ panelBytes: Int
+  ) {
+    let present = panel * 16..<min(rows, panel * 16 + 16)
+    if case .blocks(let number, _, _) = encoding, exactFormat(number) == format {
+      out.initializeMemory(as: UInt8.self, repeating: 0, count: panelBytes)
+      for row in present {
+        withRow(row) { mp_pack_blocks(number, $0, columns, Int32(row % 16), out) }
+      }
+      return
+    }
+    let whole = mp_whole_columns(format.number, columns)
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: 32 * whole) { scratch in
+      guard let wide = scratch.baseAddress else { return }
+      wide.update(repeating: 0, count: 16 * whole)
+      for row in present { copyRow(row, to: wide + row % 16 * whole) }
+      mp_interleave(wide, whole, whole, wide + 16 * whole)
+      mp_pack_panel(format.number, wide + 16 * whole, columns, out)
+    }
   }
 }

@@ -15,11 +15,11 @@ package final class WeightStore: Sendable {
     /// How it is stored: the format's name and its bytes.
     package let format: String
     package let byteCount: Int
-    package let load: @Sendable () throws(WeightError) -> Weight
+    package let load: @Sendable () throws(WeightError) -> StoredTensor
 
     package init(
       path: String, shape: [Int], format: String, byteCount: Int,
-      load: @escaping @Sendable () throws(WeightError) -> Weight
+      load: @escaping @Sendable () throws(WeightError) -> StoredTensor
     ) {
       self.path = path
       self.shape = shape
@@ -60,7 +60,7 @@ package final class WeightStore: Sendable {
       let file = try SafetensorsFile(path: path)
       for entry in file.entries {
         let place = Place(path: path, shape: entry.shape, format: entry.typeName, byteCount: entry.bytes.count) {
-          () throws(WeightError) in try file.weight(entry)
+          () throws(WeightError) in try file.tensor(entry)
         }
         if let other = places.updateValue(place, forKey: entry.name) {
           throw WeightError("\(path): tensor \"\(entry.name)\" is also in \(other.path)")
@@ -115,7 +115,7 @@ package final class WeightStore: Sendable {
   package func shape(of name: String) -> [Int]? { places[name]?.shape }
 
   /// The tensor of this name and shape, as a matrix of its first dimension by the rest.
-  package func weight(_ name: String, shape: [Int]) throws(WeightError) -> Weight {
+  package func tensor(_ name: String, shape: [Int]) throws(WeightError) -> StoredTensor {
     guard let place = places[name] else {
       throw WeightError("\(folder): tensor \"\(name)\" of shape \(shape) is missing")
     }

@@ -20,7 +20,7 @@ private let targets = [
   Target(name: "qwen25vl-v5", folder: root + "/Tests/Fixtures/models/qwen25vl-v5"),
 ]
 
-private func model(_ folder: String, format: ElementType? = nil) throws -> Qwen25VL {
+private func model(_ folder: String, format: WeightFormat? = nil) throws -> Qwen25VL {
   try Qwen25VL(ModelFiles(path: folder, format: format))
 }
 
@@ -29,7 +29,7 @@ private struct Expected {
   init(_ name: String) throws { file = try SafetensorsFile(path: expectedFolder + name + ".safetensors") }
   func values(_ name: String) throws -> Tensor? {
     guard let entry = file.entries.first(where: { $0.name == name }) else { return nil }
-    let weight = try file.weight(entry)
+    let weight = try file.tensor(entry)
     return Tensor(rows: weight.rows, columns: weight.columns, values: weight.values)
   }
 }
@@ -66,12 +66,11 @@ private func greedy(
       })
   }
   var (positions, next) = model.positions(prompt, grid: grid)
-  var path = ProductPath.bulk
   var tokens: [Int32] = []
   var firstLogits: [Float] = []
   while tokens.count < limit {
     let hidden = model.language.hiddenStates(
-      x, spans: [DecoderSpan(cache: cache, positions: positions)], path: path, engine)
+      x, spans: [DecoderSpan(cache: cache, positions: positions)], engine)
     let logits = model.language.logits(hidden.rows(hidden.rows - 1..<hidden.rows), engine)
     if tokens.isEmpty { firstLogits = logits.values }
     let row = logits.withValues { settings.process($0, seen: Set(prompt + tokens)) }
@@ -81,7 +80,6 @@ private func greedy(
     x = model.language.embed([token])
     positions = [Position(next)]
     next += 1
-    path = .decode
   }
   return (tokens, firstLogits)
 }

@@ -29,7 +29,8 @@ private struct Cases {
     let drafter = root + "/examples/models/random-massv"
     massv = try Qwen2.load(ModelFiles(path: drafter))
     projector = try Projector(
-      folder: drafter, massv: try ConfigReader(path: drafter + "/massv.json"), outputs: massv.configuration.hidden)
+      folder: drafter, massv: try ConfigReader(path: drafter + "/massv.json"), outputs: massv.configuration.hidden,
+      Engine(threads: 1))
     textProposer = LanguageModelProposer(text)
     massvProposer = LanguageModelProposer(massv)
     try readRequests()
@@ -47,7 +48,7 @@ private struct Cases {
       let prompt = (line["input_ids"]?.array ?? []).compactMap(\.int).map { Int32($0) }
       var features: Tensor?
       if let entry {
-        let weight = try file.weight(entry)
+        let weight = try file.tensor(entry)
         let width = target.configuration.vision.featureWidth
         features = Tensor(rows: weight.rows * weight.columns / width, columns: width, values: weight.values)
       }

@@ -15,7 +15,7 @@ private struct Expected {
 
   func values(_ name: String) throws -> [Float]? {
     guard let entry = file.entries.first(where: { $0.name == name }) else { return nil }
-    return try file.weight(entry).values
+    return try file.tensor(entry).values
   }
 }
 
@@ -91,7 +91,7 @@ private func featuresVisualTokensAndFirstLogitsEqualTheReference(name: String, f
     }
     let cache = model.language.configuration.makeCache(capacity: prompt.count)
     let span = DecoderSpan(cache: cache, positions: places.positions, bidirectional: block)
-    let hidden = model.language.hiddenStates(x, spans: [span], path: .bulk, engine)
+    let hidden = model.language.hiddenStates(x, spans: [span], engine)
     let logits = model.language.logits(hidden.rows(hidden.rows - 1..<hidden.rows), engine)
     let reference = try #require(try expected.values(id + ".first_logits"))
     // Tight enough to tell one form of GELU from the other.

@@ -43,11 +43,16 @@ private func file(format: UInt32, weights: Int, data: [UInt8]) -> [UInt8] {
       let path = try scratch(file(format: number, weights: values.count / 4, data: raw))
       defer { try? FileManager.default.removeItem(atPath: path) }
       let gguf = try GGUFFile(path: path)
-      let found = gguf.weight(gguf.entries[0]).values.map(\.bitPattern)
+      let stored = gguf.tensor(gguf.entries[0])
+      let found = stored.values.map(\.bitPattern)
       let expected = stride(from: 0, to: values.count, by: 4).map { at in
         (0..<4).reduce(UInt32(0)) { $0 | UInt32(values[at + $1]) << UInt32(8 * $1) }
       }
       #expect(found == expected, "\(name): \(item["what"]?.string ?? "")")
+      // What has a packed format of its own keeps every finite value.
+      if ["Q8_0", "Q4_0", "Q5_0", "Q4_K"].contains(name), stored.values.allSatisfy({ $0.isFinite }) {
+        #expect(Weight(stored, Engine(threads: 1)).values == stored.values, "\(name)")
+      }
       compared += 1
     }
   }
@@ -89,7 +94,7 @@ private func file(format: UInt32, weights: Int, data: [UInt8]) -> [UInt8] {
       defer { try? FileManager.default.removeItem(atPath: path) }
       do throws(WeightError) {
         let gguf = try GGUFFile(path: path)
-        for entry in gguf.entries { _ = gguf.weight(entry).values.count }
+        for entry in gguf.entries { _ = gguf.tensor(entry).values.count }
       } catch {
         refused += 1
         #expect(error.description.contains(path))

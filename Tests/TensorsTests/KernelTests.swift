@@ -7,61 +7,140 @@ private func noise(_ count: Int, _ seed: UInt64) -> [Float] {
   (0..<count).map { Float(Int64(bitPattern: mp_mix(seed, UInt64($0))) >> 40) / Float(1 << 23) }
 }
 
+private func matrix(_ rows: Int, _ columns: Int, _ seed: UInt64) -> Tensor {
+  Tensor(rows: rows, columns: columns, values: noise(rows * columns, seed))
+}
+
+private func weight(_ rows: Int, _ columns: Int, _ seed: UInt64, _ format: WeightFormat) -> Weight {
+  Weight(StoredTensor(matrix(rows, columns, seed)), as: format, Engine(threads: 2))
+}
+
+/// √(Σ (a − b)² / Σ b²).
+private func relativeError(_ values: [Float], _ exact: [Double]) -> Double {
+  let miss = zip(values, exact).reduce(0.0) { $0 + (Double($1.0) - $1.1) * (Double($1.0) - $1.1) }
+  return (miss / exact.reduce(0.0) { $0 + $1 * $1 }).squareRoot()
+}
+
+/// x Wᵀ in double precision.
+private func exactProduct(_ x: Tensor, _ w: [Float], outputs: Int) -> [Double] {
+  let values = x.values
+  return (0..<x.rows * outputs).map { index in
+    let (row, output) = (index / outputs * x.columns, index % outputs * x.columns)
+    return (0..<x.columns).reduce(0.0) { $0 + Double(values[row + $1]) * Double(w[output + $1]) }
+  }
+}
+
 /// Row counts and widths that reach every tile shape and every tail.
 @Suite(.serialized) struct KernelTests {
-  @Test(arguments: [ElementType.f32, .f16, .bf16], [1, 7, 8, 33, 130])
-  func aRowDoesNotDependOnItsNeighboursOrThreads(type: ElementType, width: Int) {
+  /// Runs with each build of the kernels that this machine has, the generic one first.
+  private func onEachBuild<R>(_ body: () -> R) -> [R] {
+    defer { mp_limit_instructions(MP_AVX512) }
+    return (MP_GENERIC...mp_instructions()).map { level in
+      mp_limit_instructions(level)
+      return body()
+    }
+  }
+
+  @Test(arguments: WeightFormat.allCases, [1, 7, 8, 33, 130, 300])
+  func aRowDoesNotDependOnItsNeighboursThreadsOrBuild(format: WeightFormat, width: Int) {
     let outputs = 77
-    let weight = Weight(Tensor(rows: outputs, columns: width, values: noise(outputs * width, 1))).converted(to: type)
-    let layer = Linear(weight: weight, bias: noise(outputs, 2))
-    let all = Tensor(rows: 19, columns: width, values: noise(19 * width, 3))
+    let layer = Linear(weight: weight(outputs, width, 1, format), bias: noise(outputs, 2))
+    let all = matrix(203, width, 3)
     let single = Engine(threads: 1)
     let double = Engine(threads: 2)
-    let alone = (0..<19).map { layer(all.rows($0..<$0 + 1), .decode, single).values }
-    for count in 1...19 {
-      for engine in [single, double] {
-        #expect(layer(all.rows(0..<count), .decode, engine).values == Array(alone[0..<count].joined()))
+    let builds = onEachBuild { () -> [[Float]] in
+      let alone = (0..<203).map { layer(all.rows($0..<$0 + 1), single).values }
+      for count in Array(1...19) + [100, 203] {
+        for engine in [single, double] {
+          #expect(layer(all.rows(0..<count), engine).values == Array(alone[0..<count].joined()))
+        }
       }
+      return alone
     }
+    for build in builds { #expect(build == builds[0]) }
   }
 
-  @Test(arguments: [1, 5, 8, 64, 100]) func genericAndVectorBuildsAgreeBitForBit(width: Int) {
-    func all() -> [Float] {
-      let engine = Engine(threads: 1)
-      let x = Tensor(rows: 5, columns: width, values: noise(5 * width, 4))
-      let weight = Weight(Tensor(rows: 9, columns: width, values: noise(9 * width, 5)))
-      let product = Linear(weight: weight, bias: nil)(x, .decode, engine)
+  @Test(arguments: WeightFormat.allCases)
+  func packingAgreesOnEveryBuildAndInto(format: WeightFormat) {
+    let builds = onEachBuild { weight(50, 300, 4, format).values }
+    for build in builds { #expect(build == builds[0]) }
+    let exact = matrix(50, 300, 4).values.map { Double($0) }
+    // Half a unit in the last place of each, and for uniform values q8's and q4's steps of a group's range.
+    let bounds: [WeightFormat: Double] = [.f32: 0, .f16: 5e-4, .bf16: 4e-3, .q8: 5e-3, .q4: 5e-2]
+    #expect(relativeError(builds[0], exact) <= bounds[format] ?? 0)
+  }
+
+  /// Against double precision with the weights as they were packed: what the format's arithmetic adds. Outliers are one
+  /// input in a hundred a hundred times as large.
+  @Test(arguments: WeightFormat.allCases, [false, true])
+  func productsEqualDoublePrecision(format: WeightFormat, outliers: Bool) {
+    let (rows, outputs, width) = (7, 130, 1536)
+    var values = noise(rows * width, 8)
+    if outliers { for i in stride(from: 0, to: values.count, by: 101) { values[i] *= 100 } }
+    let x = Tensor(rows: rows, columns: width, values: values)
+    let weight = weight(outputs, width, 9, format)
+    let y = Linear(weight: weight, bias: nil)(x, Engine(threads: 2))
+    let error = relativeError(y.values, exactProduct(x, weight.values, outputs: outputs))
+    let bounds: [WeightFormat: Double] = [.q8: 1e-4, .q4: 2e-2]
+    #expect(error < bounds[format] ?? 1e-6)
+  }
+
+  @Test(arguments: WeightFormat.allCases)
+  func whatIsNoNumberStaysNoneAndTouchesNoOtherRow(format: WeightFormat) {
+    let layer = Linear(weight: weight(20, 64, 5, format), bias: nil)
+    let clean = matrix(3, 64, 6).values
+    var broken = clean
+    broken[64 + 40] = .nan
+    let engine = Engine(threads: 1)
+    let good = layer(Tensor(rows: 3, columns: 64, values: clean), engine).values
+    let bad = layer(Tensor(rows: 3, columns: 64, values: broken), engine).values
+    #expect(bad[20..<40].allSatisfy { $0.isNaN })
+    #expect(Array(bad[..<20] + bad[40...]) == Array(good[..<20] + good[40...]))
+    let zeros = layer(Tensor(rows: 1, columns: 64, values: Array(repeating: 1e-38, count: 64)), engine).values
+    #expect(zeros.allSatisfy { abs($0) < 1e-30 })
+  }
+
+  @Test(arguments: [1, 5, 8, 64, 100]) func rowOperationsAgreeOnEveryBuild(width: Int) {
+    let builds = onEachBuild { () -> [Float] in
+      let x = matrix(5, width, 4)
       let normed = RMSNorm(weight: noise(width, 6), epsilon: 1e-6)(x)
-      let gate = Tensor(rows: 5, columns: width, values: noise(5 * width, 7))
-      Activation.silu.multiply(gate, x, engine)
-      var attended = [Float](repeating: 0, count: width)
-      x.withValues {
-        attend(
-          $0, keys: $0, keyStride: width, values: $0, valueStride: width, count: 5, width: width, scale: 0.3,
-          out: &attended)
-      }
-      return product.values + normed.values + gate.values + attended
+      let gate = matrix(5, width, 7)
+      Activation.silu.multiply(gate, x, Engine(threads: 1))
+      return normed.values + gate.values
     }
-    defer { mp_allow_simd(true) }
-    let vector = all()
-    mp_allow_simd(false)
-    #expect(all() == vector)
+    for build in builds { #expect(build == builds[0]) }
   }
 
-  @Test func bulkProductsEqualDoublePrecisionClosely() {
-    let (rows, outputs, width) = (40, 200, 96)
-    let x = noise(rows * width, 8)
-    let w = noise(outputs * width, 9)
-    let layer = Linear(weight: Weight(Tensor(rows: outputs, columns: width, values: w)), bias: nil)
-    for path in [ProductPath.decode, .bulk] {
-      let y = layer(Tensor(rows: rows, columns: width, values: x), path, Engine(threads: 2)).values
-      for r in 0..<rows {
-        for n in 0..<outputs {
-          let exact = (0..<width).reduce(0.0) { $0 + Double(x[r * width + $1]) * Double(w[n * width + $1]) }
-          #expect(abs(Double(y[r * outputs + n]) - exact) < 1e-4)
+  /// softmax(q Kᵀ / √width) V within two spans, in double precision.
+  @Test(arguments: [8, 20, 72, 128]) func attentionEqualsDoublePrecisionOnEveryBuild(width: Int) {
+    let (heads, spans) = (3, [0..<37, 37..<50])
+    let parts = (11...13).map { matrix(50, heads * width, $0) }
+    func attended() -> [Float] {
+      attendWithin(
+        spans, AttentionInput(query: (parts[0], 0), key: (parts[1], 0), value: (parts[2], 0)), heads: heads,
+        width: width, Engine(threads: 2)
+      ).values
+    }
+    let builds = onEachBuild(attended)
+    for build in builds { #expect(build == builds[0]) }
+    let (q, k, v) = (parts[0].values, parts[1].values, parts[2].values)
+    var exact = [Double](repeating: 0, count: q.count)
+    for span in spans {
+      for row in span {
+        for head in stride(from: 0, to: heads * width, by: width) {
+          func place(_ row: Int) -> Int { row * heads * width + head }
+          let scores = span.map { other in
+            (0..<width).reduce(0.0) { $0 + Double(q[place(row) + $1]) * Double(k[place(other) + $1]) }
+              / Double(width).squareRoot()
+          }
+          let shares = scores.map { exp($0 - scores.max()!) }
+          for (other, share) in zip(span, shares) {
+            for i in 0..<width { exact[place(row) + i] += share / shares.reduce(0, +) * Double(v[place(other) + i]) }
+          }
         }
       }
     }
+    #expect(relativeError(builds[0], exact) < 1e-6)
   }
 
   @Test func gumbelDrawsFollowTheDistribution() {

@@ -1,8 +1,8 @@
 // Kernels of massv-pipe: one header, one operation a file.
 //
 // The numbers rule: what a row comes out as never depends on how many rows are computed with it, nor on the thread
-// that computes it. Every sum runs over eight lanes in the order of its own index and is folded in one fixed order.
-// The generic and the AVX2 builds come from the same source and agree bit for bit.
+// that computes it. Every sum runs in the order of its own index, in lanes whose number and folding are fixed.
+// The builds for the instruction sets come from the same source and agree bit for bit.
 #ifndef CKERNELS_H
 #define CKERNELS_H
 
@@ -13,10 +13,14 @@
 extern "C" {
 #endif
 
-/// Whether the AVX2+FMA build of the kernels runs on this machine.
-bool mp_has_avx2(void);
-/// For tests: false makes every kernel take its generic build.
-void mp_allow_simd(bool allowed);
+/// The builds of the kernels, from the smallest machine's to the largest's.
+#define MP_GENERIC 0
+#define MP_AVX2 1
+#define MP_AVX512 2
+/// The build that runs: AVX2 needs FMA and F16C beside it, AVX512 needs F, BW, DQ, VL and VNNI.
+int mp_instructions(void);
+/// For tests and benchmarks: no build above this one runs.
+void mp_limit_instructions(int most);
 
 /// A pool of spinning worker threads that fall asleep when nothing comes.
 typedef struct mp_pool mp_pool;
@@ -28,16 +32,40 @@ void mp_pool_destroy(mp_pool *pool);
 /// another thread runs the pool, does its tasks in the caller alone.
 void mp_pool_run(mp_pool *pool, void (*task)(void *context, long index), void *context, long count);
 
-/// y[r][n] = bias[n] + sum_k x[r][k] * w[n][k] for n in [first, last), float weights stored [n][k].
-void mp_linear_f32(const float *x, long x_stride, int rows, const void *w, long k, long first, long last,
-                   const float *bias, float *y, long y_stride);
-/// The same with IEEE half weights. Weights may lie at any even address.
-void mp_linear_f16(const float *x, long x_stride, int rows, const void *w, long k, long first, long last,
-                   const float *bias, float *y, long y_stride);
-/// The same with bfloat16 weights.
-void mp_linear_bf16(const float *x, long x_stride, int rows, const void *w, long k, long first, long last,
-                    const float *bias, float *y, long y_stride);
+/// Formats of packed weights: see panels.h.
+enum { MP_F32 = 0, MP_F16 = 1, MP_BF16 = 2, MP_Q8 = 3, MP_Q4 = 4 };
+/// Weight rows of a panel are 16; a tile of a product is this many panels.
+enum { MP_PANELS_A_TILE = 4 };
+/// Bytes of a panel of `k` columns.
+long mp_panel_bytes(int format, long k);
+/// `k`, in whole groups of columns where the format has groups.
+long mp_whole_columns(int format, long k);
+/// A panel of [mp_whole_columns][16] floats.
+void mp_pack_panel(int format, const float *columns, long k, void *panel);
+/// The `k` weights of one lane of a panel.
+void mp_unpack_row(int format, const void *panel, int lane, long k, float *out);
 
+/// ggml's block formats that are read, by its numbers.
+enum { MP_GGML_Q4_0 = 2, MP_GGML_Q5_0 = 6, MP_GGML_Q8_0 = 8, MP_GGML_Q4_K = 12, MP_GGML_Q5_K = 13, MP_GGML_Q6_K = 14 };
+/// The packed format that holds every value of this block format, -1 for none.
+int mp_block_format(int type);
+/// Puts a row of blocks into a lane of a panel of `mp_block_format(type)`, to the bit.
+void mp_pack_blocks(int type, const void *row, long k, int lane, void *panel);
+
+/// Bytes of a row of `k` inputs as products with this format read them; 0 where they read floats.
+long mp_input_bytes(int format, long k);
+/// A row of inputs in whole numbers: 16 bits for q8, 8 for q4, each group of 32 with a scale of its own. A group that
+/// holds no finite number makes every product with it none.
+void mp_quantise_input(int format, const float *x, long k, void *out);
+/// y[r][n] = bias[n] + sum_k x[r][k] * w[n][k] for the n of one tile, packed weights of `n` rows.
+///
+/// x is float or as mp_quantise_input makes it, `x_stride` bytes from row to row. Every y is one sum in the order of k:
+/// it depends on its row and its weights alone.
+void mp_multiply(int format, const void *x, long x_stride, long rows, const void *w, long k, long n, long tile,
+                 const float *bias, float *y, long y_stride);
+
+/// [16][k] floats, rows `stride` apart, as [k][16].
+void mp_interleave(const float *rows, long stride, long k, float *columns);
 /// out[i] = (float) in[i] for bfloat16 in.
 void mp_widen_bf16(const void *in, float *out, long count);
 /// out[i] = (float) in[i] for IEEE half in.
@@ -47,8 +75,7 @@ void mp_narrow_bf16(const float *in, uint16_t *out, long count);
 /// out[i] = in[i] rounded to nearest even IEEE half.
 void mp_narrow_f16(const float *in, uint16_t *out, long count);
 
-/// Floats of whole blocks in one of ggml's block formats, by its number (Q4_0 2, Q5_0 6, Q8_0 8, Q4_K 12, Q5_K 13,
-/// Q6_K 14). Returns 0, or -1 for another format.
+/// Floats of whole blocks in one of ggml's block formats. Returns 0, or -1 for another format.
 int mp_dequantize(int type, const void *in, float *out, long weights);
 
 /// y = x / sqrt(mean(x^2) + eps) * weight, a row of `count`.
@@ -72,10 +99,20 @@ void mp_gelu(float *x, long count);
 /// y[i] += x[i].
 void mp_add(float *y, const float *x, long count);
 
-/// out = softmax(scale * q . K) V for one query of width `dim` over `count` keys and values.
-/// `scores` is scratch of `count` floats.
-void mp_attend(const float *q, const float *keys, long key_stride, const float *values, long value_stride, long count,
-               long dim, float scale, float *scores, float *out);
+/// out[r] = softmax(scale * q[r] . K) V for several queries of width `dim` over one head's keys and values.
+///
+/// Slots are numbered from the first panel; query r sees those from `from[r]` on, before `to[r]`, at least one. Keys are
+/// panels of 16 slots, [dim][16], values rows at `value_stride` elements whose count is a multiple of 16 not below dim;
+/// both f32 or f16. `scratch` holds mp_attend_scratch floats for the slots from the first to the last that any query
+/// sees. A query's sums run in the order of its slots: they depend on nothing but them.
+void mp_attend(int format, const float *q, long q_stride, long rows, const void *keys, const void *values,
+               long value_stride, const long *from, const long *to, long dim, float scale, float *scratch, float *out,
+               long out_stride);
+long mp_attend_scratch(long rows, long slots, long dim);
+/// Puts a key of width `dim` into a lane of its panel.
+void mp_store_key(int format, const float *key, long dim, void *panel, long lane);
+/// A value as `format` holds it; halves end at their largest number, never in infinity.
+void mp_store_value(int format, const float *value, long dim, void *out);
 
 /// Resampling filters, by Pillow's numbers.
 enum { MP_LANCZOS = 1, MP_BILINEAR = 2, MP_BICUBIC = 3 };

@@ -105,7 +105,7 @@ package struct Gemma3: VisionModel {
       by: configuration.pool)
   }
 
-  package func project(_ features: Tensor, _ engine: Engine) -> Tensor { projection(softNorm(features), .bulk, engine) }
+  package func project(_ features: Tensor, _ engine: Engine) -> Tensor { projection(softNorm(features), engine) }
 
   // MARK: Prompt
 
@@ -128,20 +128,20 @@ package struct Gemma3: VisionModel {
     imagePlan = try Self.plan(files.imageSettings(), configuration.vision)
     let store = try files.weights()
     let names = NestedNames(store, vision: "vision_tower.", projector: "multi_modal_projector.")
-    let loader = WeightLoader(store: store, format: files.format, normsHoldOne: files.normsHoldOne) {
+    let loader = WeightLoader(store: store, format: files.format, files.engine, normsHoldOne: files.normsHoldOne) {
       names.published($0)
     }
+    let seeing = loader.loading(.vision)
     let vision = configuration.vision
     let prefix = "vision_tower.vision_model."
-    embedding = try PatchEmbedding(vision, weights: loader, prefix: prefix + "embeddings.", leading: 0, bias: true)
-    tower = try VisionTransformer(vision, weights: loader, prefix: prefix + "encoder.")
+    embedding = try PatchEmbedding(vision, weights: seeing, prefix: prefix + "embeddings.", leading: 0, bias: true)
+    tower = try VisionTransformer(vision, weights: seeing, prefix: prefix + "encoder.")
     postNorm = try loader.layerNorm(prefix + "post_layernorm", vision.hidden, epsilon: vision.epsilon)
     softNorm = try loader.offsetNorm("multi_modal_projector.mm_soft_emb_norm", vision.hidden, epsilon: vision.epsilon)
     // Stored as [inputs, outputs], under a name without a suffix.
-    projection = Linear(
-      weight: try loader.matrix(
-        "multi_modal_projector.mm_input_projection_weight", [vision.hidden, configuration.language.sizes.hidden]
-      ).transposed(), bias: nil)
+    let projector = try loader.stored(
+      "multi_modal_projector.mm_input_projection_weight", [vision.hidden, configuration.language.sizes.hidden])
+    projection = Linear(weight: seeing.packed(projector.transposed()), bias: nil)
     language = try Gemma3Text(configuration.language, loader)
     try store.finish()
   }

@@ -9,7 +9,7 @@ package struct Gemma3Text: LanguageModel {
       let store = try files.weights()
       let language = try Gemma3Text(
         configuration(files.config),
-        WeightLoader(store: store, format: files.format, normsHoldOne: files.normsHoldOne))
+        WeightLoader(store: store, format: files.format, files.engine, normsHoldOne: files.normsHoldOne))
       try store.finish()
       return ModelParts(language: language, vision: nil)
     },
@@ -128,7 +128,7 @@ package struct Gemma3Text: LanguageModel {
 
   package func embed(_ tokens: [Int32]) -> Tensor { embedding(tokens, scale: embeddingScale) }
 
-  package func hiddenStates(_ x: Tensor, spans: [DecoderSpan], path: ProductPath, _ engine: Engine) -> Tensor {
+  package func hiddenStates(_ x: Tensor, spans: [DecoderSpan], _ engine: Engine) -> Tensor {
     let positions = spans.flatMap(\.positions)
     let local = localRotary.angles(positions)
     let global = globalRotary.angles(positions)
@@ -136,18 +136,16 @@ package struct Gemma3Text: LanguageModel {
     var x = x
     for (index, layer) in layers.enumerated() {
       let angles = sizes.windows[index] == nil ? global : local
-      let normed = layer.inputNorm(x)
-      let query = heads(layer.query(normed, path, engine), sizes.heads, layer.queryNorm)
-      let key = heads(layer.key(normed, path, engine), sizes.keyValueHeads, layer.keyNorm)
-      let value = layer.value(normed, path, engine)
+      let parts = products(of: layer.inputNorm(x), with: [layer.query, layer.key, layer.value], engine)
+      let query = heads(parts[0], sizes.heads, layer.queryNorm)
+      let key = heads(parts[1], sizes.keyValueHeads, layer.keyNorm)
       rotate(query, heads: sizes.heads, cosine: angles.cosine, sine: angles.sine)
       rotate(key, heads: sizes.keyValueHeads, cosine: angles.cosine, sine: angles.sine)
-      let mixed = attention(query, key, value, layer: index, spans: spans, engine)
-      x = adding(x, layer.postAttentionNorm(layer.output(mixed, path, engine)))
-      let inner = layer.preFeedForwardNorm(x)
-      let gate = layer.gate(inner, path, engine)
-      Activation.geluTanh.multiply(gate, layer.up(inner, path, engine), engine)
-      x = adding(x, layer.postFeedForwardNorm(layer.down(gate, path, engine)))
+      let mixed = attention(query, key, parts[2], layer: index, spans: spans, engine)
+      x = adding(x, layer.postAttentionNorm(layer.output(mixed, engine)))
+      let inner = products(of: layer.preFeedForwardNorm(x), with: [layer.gate, layer.up], engine)
+      Activation.geluTanh.multiply(inner[0], inner[1], engine)
+      x = adding(x, layer.postFeedForwardNorm(layer.down(inner[0], engine)))
     }
     for span in spans { span.cache.advance(by: span.positions.count) }
     return norm(x)
@@ -160,7 +158,7 @@ package struct Gemma3Text: LanguageModel {
   }
 
   package func logits(_ hidden: Tensor, _ engine: Engine) -> Tensor {
-    let logits = head(hidden, .decode, engine)
+    let logits = head(hidden, engine)
     if let cap = settings.logitCap { softCap(logits, cap, engine) }
     return logits
   }
@@ -181,7 +179,7 @@ package struct Gemma3Text: LanguageModel {
     settings = configuration
     let sizes = configuration.sizes
     embedding = TokenEmbedding(
-      table: try weights.matrix("model.embed_tokens.weight", [sizes.vocabulary, sizes.hidden]))
+      table: try weights.loading(.table).matrix("model.embed_tokens.weight", [sizes.vocabulary, sizes.hidden]))
     var layers: [Layer] = []
     for index in 0..<sizes.layers { layers.append(try Self.layer(sizes, weights, "model.layers.\(index).")) }
     self.layers = layers

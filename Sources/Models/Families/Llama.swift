@@ -7,7 +7,8 @@ package enum Llama {
     modelType: "llama",
     load: { files in
       let store = try files.weights()
-      let decoder = try decoder(configuration(files.config), WeightLoader(store: store, format: files.format))
+      let decoder = try decoder(
+        configuration(files.config), WeightLoader(store: store, format: files.format, files.engine))
       try store.finish()
       return ModelParts(language: decoder, vision: nil)
     },

@@ -113,9 +113,9 @@ package struct Llava: VisionModel {
   }
 
   package func project(_ features: Tensor, _ engine: Engine) -> Tensor {
-    let inner = projectorIn(features, .bulk, engine)
+    let inner = projectorIn(features, engine)
     configuration.projectorActivation.apply(to: inner, engine)
-    return projectorOut(inner, .bulk, engine)
+    return projectorOut(inner, engine)
   }
 
   // MARK: Prompt
@@ -134,23 +134,24 @@ package struct Llava: VisionModel {
     imagePlan = try Self.plan(files.imageSettings(), configuration.vision)
     let store = try files.weights()
     let names = NestedNames(store, vision: "vision_tower.", projector: "multi_modal_projector.")
-    let loader = WeightLoader(store: store, format: files.format, normsHoldOne: files.normsHoldOne) {
+    let loader = WeightLoader(store: store, format: files.format, files.engine, normsHoldOne: files.normsHoldOne) {
       names.published($0)
     }
+    let seeing = loader.loading(.vision)
     let vision = configuration.vision
     let prefix = "vision_tower.vision_model."
-    embedding = try PatchEmbedding(vision, weights: loader, prefix: prefix + "embeddings.", leading: 1, bias: false)
+    embedding = try PatchEmbedding(vision, weights: seeing, prefix: prefix + "embeddings.", leading: 1, bias: false)
     classToken = Tensor(
       rows: 1, columns: vision.hidden, values: try loader.vector(prefix + "embeddings.class_embedding", vision.hidden))
     preNorm = try loader.layerNorm(prefix + "pre_layrnorm", vision.hidden, epsilon: vision.epsilon)
-    tower = try VisionTransformer(vision, weights: loader, prefix: prefix + "encoder.")
+    tower = try VisionTransformer(vision, weights: seeing, prefix: prefix + "encoder.")
     // No state before the tower's end is normed; the pooled output alone is, and nothing reads it.
     loader.ignore(prefix + "post_layernorm.weight")
     loader.ignore(prefix + "post_layernorm.bias")
     loader.ignore(prefix + "embeddings.position_ids")
     let hidden = configuration.language.sizes.hidden
-    projectorIn = try loader.linear("multi_modal_projector.linear_1", hidden, vision.hidden, bias: true)
-    projectorOut = try loader.linear("multi_modal_projector.linear_2", hidden, hidden, bias: true)
+    projectorIn = try seeing.linear("multi_modal_projector.linear_1", hidden, vision.hidden, bias: true)
+    projectorOut = try seeing.linear("multi_modal_projector.linear_2", hidden, hidden, bias: true)
     language = try Llama.decoder(configuration.language, loader)
     try store.finish()
   }

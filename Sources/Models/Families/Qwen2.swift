@@ -78,7 +78,8 @@ package enum Qwen2 {
   /// Loads a plain language model.
   package static func load(_ files: ModelFiles) throws -> Decoder {
     let store = try files.weights()
-    let decoder = try decoder(configuration(files.config), WeightLoader(store: store, format: files.format))
+    let decoder = try decoder(
+      configuration(files.config), WeightLoader(store: store, format: files.format, files.engine))
     try store.finish()
     return decoder
   }

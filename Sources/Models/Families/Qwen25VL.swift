@@ -103,9 +103,9 @@ package struct Qwen25VL: VisionModel {
     let hidden = configuration.vision.hidden
     let patches = features.reshaped(rows: features.count / hidden, columns: hidden)
     let normed = mergerNorm(patches).reshaped(rows: features.rows, columns: features.columns)
-    let inner = mergerIn(normed, .bulk, engine)
+    let inner = mergerIn(normed, engine)
     Activation.gelu.apply(to: inner, engine)
-    return mergerOut(inner, .bulk, engine)
+    return mergerOut(inner, engine)
   }
 
   // MARK: Prompt
@@ -157,14 +157,15 @@ package struct Qwen25VL: VisionModel {
     configuration = try Self.configuration(files)
     let store = try files.weights()
     let nested = store.contains("model.language_model.embed_tokens.weight")
-    let loader = WeightLoader(store: store, format: files.format) { nested ? Self.nestedName($0) : $0 }
-    tower = try PatchTower(configuration.vision, weights: loader, prefix: "visual.")
+    let loader = WeightLoader(store: store, format: files.format, files.engine) { nested ? Self.nestedName($0) : $0 }
+    let seeing = loader.loading(.vision)
+    tower = try PatchTower(configuration.vision, weights: seeing, prefix: "visual.")
     language = try Qwen2.decoder(configuration.language, loader)
     let sizes = configuration.vision
     let width = sizes.featureWidth
     mergerNorm = try loader.norm("visual.merger.ln_q", sizes.hidden, epsilon: PatchTower.epsilon)
-    mergerIn = try loader.linear("visual.merger.mlp.0", width, width, bias: true)
-    mergerOut = try loader.linear("visual.merger.mlp.2", configuration.language.sizes.hidden, width, bias: true)
+    mergerIn = try seeing.linear("visual.merger.mlp.0", width, width, bias: true)
+    mergerOut = try seeing.linear("visual.merger.mlp.2", configuration.language.sizes.hidden, width, bias: true)
     try store.finish()
   }
 

@@ -30,7 +30,7 @@ struct GGUFTensors {
 
   private mutating func add(
     _ name: String, _ parts: [GGUFFile.Entry], shape: [Int],
-    _ make: @escaping @Sendable (GGUFFile) -> Weight
+    _ make: @escaping @Sendable (GGUFFile) -> StoredTensor
   ) {
     let file = file
     places[name] = WeightStore.Place(
@@ -39,7 +39,7 @@ struct GGUFTensors {
   }
 
   private mutating func add(_ name: String, _ entry: GGUFFile.Entry) {
-    add(name, [entry], shape: entry.shape) { $0.weight(entry) }
+    add(name, [entry], shape: entry.shape) { $0.tensor(entry) }
   }
 
   // MARK: Language
@@ -69,7 +69,7 @@ struct GGUFTensors {
       guard let name else { throw failure(entry) }
       let full = "\(prefix)model.layers.\(layer).\(name).\(parts[3])"
       if model.architecture == "llama", let heads = model.permutedHeads[parts[2]], parts[3] == "weight" {
-        add(full, [entry], shape: entry.shape) { Self.unpermuted($0.weight(entry), heads: heads) }
+        add(full, [entry], shape: entry.shape) { Self.unpermuted($0.tensor(entry), heads: heads) }
       } else {
         add(full, entry)
       }
@@ -77,22 +77,14 @@ struct GGUFTensors {
   }
 
   /// Llama's query and key rows are stored so that rotated pairs are neighbours; here they stand half a head apart.
-  private static func unpermuted(_ weight: Weight, heads: Int) -> Weight {
-    let width = weight.rows / max(1, heads)
-    let values = weight.values
-    let result = Tensor(rows: weight.rows, columns: weight.columns)
-    result.withMutable { out in
-      values.withUnsafeBufferPointer { source in
-        for row in 0..<heads * width {
-          let (head, place) = (row / width, row % width)
-          let stored = head * width + place % (width / 2) * 2 + place / (width / 2)
-          for column in 0..<weight.columns {
-            out[row * weight.columns + column] = source[stored * weight.columns + column]
-          }
-        }
-      }
-    }
-    return Weight(result)
+  private static func unpermuted(_ tensor: StoredTensor, heads: Int) -> StoredTensor {
+    guard heads > 0, tensor.rows % (2 * heads) == 0 else { return tensor }
+    let width = tensor.rows / heads
+    return tensor.reordered(
+      (0..<tensor.rows).map { row in
+        let (head, place) = (row / width, row % width)
+        return head * width + place % (width / 2) * 2 + place / (width / 2)
+      })
   }
 
   // MARK: SigLIP and CLIP
@@ -175,12 +167,7 @@ struct GGUFTensors {
     shape[0] *= 3
     let parts = [query, key, value]
     add("visual.blocks.\(layer).attn.qkv.\(suffix)", parts, shape: shape) { file in
-      Weight(
-        Tensor.stacking(
-          parts.map { part in
-            let weight = file.weight(part)
-            return Tensor(rows: weight.rows, columns: weight.columns, values: weight.values)
-          }))
+      StoredTensor(stacking: parts.map { file.tensor($0) })
     }
   }
 
@@ -192,7 +179,7 @@ struct GGUFTensors {
     let shape = [first.shape[0], first.shape[1], 2, first.shape[2], first.shape[3]]
     let plane = first.shape[2] * first.shape[3]
     add("visual.patch_embed.proj.weight", [first, second], shape: shape) { file in
-      let frames = [file.weight(first).values, file.weight(second).values]
+      let frames = [file.tensor(first).values, file.tensor(second).values]
       let result = Tensor(rows: shape[0], columns: shape[1] * 2 * plane)
       result.withMutable { out in
         for index in 0..<result.count {
@@ -200,7 +187,7 @@ struct GGUFTensors {
           out[index] = frames[within / plane][group * plane + within % plane]
         }
       }
-      return Weight(result)
+      return StoredTensor(result)
     }
   }
 }

@@ -21,82 +21,86 @@ struct CachedAttention: Sendable {
   let width: Int
   let scale: Float
 
-  /// One row's view: where its keys and values lie, row after row, and how many.
-  private struct View {
-    let keys: UnsafePointer<Float>
-    let values: UnsafePointer<Float>
-    let stride: Int
-    /// From one head to the next.
-    let headStride: Int
-    let count: Int
+  /// Rows of one span that one task attends with, and the slots that each sees, counted from the memory's first.
+  private struct Block {
+    let cache: KVCache
+    let firstRow: Int
+    let visible: [Range<Int>]
   }
+
+  /// Floats of scores that stay in the cache.
+  private static let scoresTogether = 1 << 16
 
   /// query [rows, heads · width], key and value [rows, keyValueHeads · width] → [rows, heads · width].
   ///
-  /// Each row's sums run in the order of its keys: the result depends on nothing but its sequence. Keys of a prompt are
-  /// read where they were made, those of later rows from the cache.
+  /// Each row's sums run in the order of its slots: the result depends on nothing but its sequence.
   func callAsFunction(
     _ query: Tensor, _ key: Tensor, _ value: Tensor, layer: Int, spans: [DecoderSpan], _ engine: Engine
   ) -> Tensor {
     let mixed = Tensor(rows: query.rows, columns: query.columns)
-    var rows = 0
-    let placed = spans.map { span in
-      defer { rows += span.positions.count }
-      return (span, rows)
-    }
-    key.withValues { keys in
-      value.withValues { values in
-        let columns = key.columns
-        func store(_ span: DecoderSpan, _ first: Int) {
+    var blocks: [Block] = []
+    var first = 0
+    for span in spans {
+      key.withValues { keys in
+        value.withValues { values in
+          let place = first * key.columns
           span.cache.append(
-            layer: layer, rows: span.positions.count, keys: keys + first * columns, values: values + first * columns,
-            stride: columns)
+            layer: layer, rows: span.positions.count, keys: keys + place, values: values + place, stride: key.columns)
         }
-        for (span, first) in placed where span.cache.length > 0 { store(span, first) }
-        attend(query, mixed, placed.flatMap { views($0.0, at: $0.1, layer, keys, values) }, engine)
-        for (span, first) in placed where span.cache.length == 0 { store(span, first) }
       }
+      blocks += self.blocks(span, first, layer)
+      first += span.positions.count
     }
+    attend(query, mixed, blocks, layer, engine)
+    for span in spans { span.cache.settle(layer: layer, rows: span.positions.count) }
     return mixed
   }
 
-  private func views(
-    _ span: DecoderSpan, at first: Int, _ layer: Int, _ keys: UnsafePointer<Float>, _ values: UnsafePointer<Float>
-  ) -> [View] {
-    let columns = keyValueHeads * width
+  private func blocks(_ span: DecoderSpan, _ first: Int, _ layer: Int) -> [Block] {
     let cache = span.cache
-    return span.positions.indices.map { row in
-      let slot = cache.length + row
-      let from = cache.firstVisible(layer: layer, slot: slot)
-      if cache.length == 0 {
-        var end = slot + 1
-        if let block = span.bidirectional, block.contains(row) { end = block.upperBound }
-        return View(
-          keys: keys + (first + from) * columns, values: values + (first + from) * columns, stride: columns,
-          headStride: width, count: end - from)
+    let base = cache.base(layer: layer)
+    let rows = span.positions.count
+    let end = cache.length + rows - base
+    let size = min(16, max(1, Self.scoresTogether / (max(1, end) * (heads / keyValueHeads))))
+    return stride(from: 0, to: rows, by: size).map { start in
+      let visible = (start..<min(rows, start + size)).map { row in
+        let slot = cache.length + row
+        var last = slot
+        if let block = span.bidirectional, block.contains(row) { last = block.upperBound - 1 }
+        return cache.firstVisible(layer: layer, slot: slot) - base..<last + 1 - base
       }
-      return View(
-        keys: cache.keys(layer: layer, head: 0, from: from), values: cache.values(layer: layer, head: 0, from: from),
-        stride: width, headStride: cache.headStride(layer: layer), count: slot + 1 - from)
+      return Block(cache: cache, firstRow: first + start, visible: visible)
     }
   }
 
-  private func attend(_ query: Tensor, _ mixed: Tensor, _ views: [View], _ engine: Engine) {
+  private func attend(_ query: Tensor, _ mixed: Tensor, _ blocks: [Block], _ layer: Int, _ engine: Engine) {
+    let work = blocks.reduce(0) { $0 + $1.visible.reduce(0) { $0 + $1.count } } * 2 * heads * width
+    engine.parallel(blocks.count * keyValueHeads, work: work) { task in
+      attend(query, mixed, blocks[task / keyValueHeads], layer, task % keyValueHeads)
+    }
+  }
+
+  /// The queries of all heads that share this head's keys and values go together, so that those are read once.
+  private func attend(_ query: Tensor, _ mixed: Tensor, _ block: Block, _ layer: Int, _ keyHead: Int) {
     let group = heads / keyValueHeads
-    query.withValues { queries in
+    let rows = block.visible.count
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * rows * group * width) { scratch in
+      guard let queries = scratch.baseAddress else { return }
+      let results = queries + rows * group * width
+      func forEachRow(_ body: (_ row: Int, _ place: Int) -> Void) {
+        for row in 0..<rows { body(row, (block.firstRow + row) * query.columns + keyHead * group * width) }
+      }
+      query.withValues { source in
+        forEachRow { row, place in
+          (queries + row * group * width).update(from: source + place, count: group * width)
+        }
+      }
+      block.cache.memory(layer: layer, head: keyHead).attend(
+        queries, stride: width, visible: block.visible.flatMap { Array(repeating: $0, count: group) }, width: width,
+        scale: scale, block.cache.shape.type, out: results, outStride: width)
       mixed.withMutable { out in
-        let work = views.reduce(0) { $0 + $1.count } * 2 * heads * width
-        engine.parallel(views.count * keyValueHeads, work: work) { task in
-          let row = task / keyValueHeads
-          let keyHead = task % keyValueHeads
-          let view = views[row]
-          for head in keyHead * group..<(keyHead + 1) * group {
-            let place = row * query.columns + head * width
-            Tensors.attend(
-              queries + place, keys: view.keys + keyHead * view.headStride, keyStride: view.stride,
-              values: view.values + keyHead * view.headStride, valueStride: view.stride, count: view.count,
-              width: width, scale: scale, out: out + place)
-          }
+        forEachRow { row, place in
+          (out + place).update(from: results + row * group * width, count: group * width)
         }
       }
     }

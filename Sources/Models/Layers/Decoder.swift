@@ -33,7 +33,7 @@ package struct Decoder: LanguageModel {
     self.rotary = rotary
     let hidden = configuration.hidden
     embedding = TokenEmbedding(
-      table: try weights.matrix(prefix + "embed_tokens.weight", [configuration.vocabulary, hidden]))
+      table: try weights.loading(.table).matrix(prefix + "embed_tokens.weight", [configuration.vocabulary, hidden]))
     var layers: [Layer] = []
     for index in 0..<configuration.layers {
       layers.append(try Self.layer(configuration, biases, weights, "\(prefix)layers.\(index)."))
@@ -67,26 +67,23 @@ package struct Decoder: LanguageModel {
 
   package func embed(_ tokens: [Int32]) -> Tensor { embedding(tokens) }
 
-  package func hiddenStates(_ x: Tensor, spans: [DecoderSpan], path: ProductPath, _ engine: Engine) -> Tensor {
+  package func hiddenStates(_ x: Tensor, spans: [DecoderSpan], _ engine: Engine) -> Tensor {
     let angles = rotary.angles(spans.flatMap(\.positions))
     var x = x
     for (index, layer) in layers.enumerated() {
-      let normed = layer.inputNorm(x)
-      let query = layer.query(normed, path, engine)
-      let key = layer.key(normed, path, engine)
-      let value = layer.value(normed, path, engine)
+      let parts = products(of: layer.inputNorm(x), with: [layer.query, layer.key, layer.value], engine)
+      let (query, key) = (parts[0], parts[1])
       rotate(query, heads: configuration.heads, cosine: angles.cosine, sine: angles.sine)
       rotate(key, heads: configuration.keyValueHeads, cosine: angles.cosine, sine: angles.sine)
-      let mixed = attention(query, key, value, layer: index, spans: spans, engine)
-      x = adding(x, layer.output(mixed, path, engine))
-      let inner = layer.postNorm(x)
-      let gate = layer.gate(inner, path, engine)
-      Activation.silu.multiply(gate, layer.up(inner, path, engine), engine)
-      x = adding(x, layer.down(gate, path, engine))
+      let mixed = attention(query, key, parts[2], layer: index, spans: spans, engine)
+      x = adding(x, layer.output(mixed, engine))
+      let inner = products(of: layer.postNorm(x), with: [layer.gate, layer.up], engine)
+      Activation.silu.multiply(inner[0], inner[1], engine)
+      x = adding(x, layer.down(inner[0], engine))
     }
     for span in spans { span.cache.advance(by: span.positions.count) }
     return norm(x)
   }
 
-  package func logits(_ hidden: Tensor, _ engine: Engine) -> Tensor { head(hidden, .decode, engine) }
+  package func logits(_ hidden: Tensor, _ engine: Engine) -> Tensor { head(hidden, engine) }
 }

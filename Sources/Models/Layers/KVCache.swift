@@ -1,6 +1,36 @@
+import Foundation
 import Tensors
 
-/// Keys and values of one sequence in one language model, f32.
+/// What a cache holds of each token, and for how long.
+package struct CacheShape: Sendable, Equatable {
+  /// One entry a layer: how many slots a row attends to, itself included; nil for all.
+  package var windows: [Int?]
+  package var heads: Int
+  package var width: Int
+  /// f32 or f16.
+  package var type: ElementType
+
+  /// The most slots that a layer keeps, in whole panels.
+  func room(_ window: Int?, _ capacity: Int) -> Int {
+    // Twice the rows of a pass: the window is moved to the front only now and then.
+    whole(window.map { min(capacity, $0 + 3 * KVCache.maximumRows + 16) } ?? capacity)
+  }
+
+  /// Bytes of one layer's keys and values.
+  func bytes(slots: Int) -> Int {
+    heads
+      * (HeadMemory.keyBytes(slots: slots, width: width, type)
+        + HeadMemory.valueBytes(slots: slots, width: width, type))
+  }
+
+  /// Bytes that a cache takes for so many tokens.
+  package func byteCount(capacity: Int) -> Int { windows.reduce(0) { $0 + bytes(slots: room($1, capacity)) } }
+}
+
+/// Slots in whole panels of 16.
+private func whole(_ slots: Int) -> Int { (slots + 15) / 16 * 16 }
+
+/// Keys and values of one sequence in one language model.
 ///
 /// A slot is not a position: image tokens of M-RoPE share positions. The owner keeps the positions. A layer with a
 /// sliding window keeps the window and some rows more, so that rejected drafts can be taken back.
@@ -8,105 +38,106 @@ package final class KVCache {
   /// Slots that hold tokens, dropped ones included.
   package private(set) var length = 0
   package let capacity: Int
-  private let heads: Int
-  private let width: Int
+  let shape: CacheShape
   private var layers: [Layer]
 
   /// Rows that one pass may add to a cache that is not empty, and that may be taken back.
   package static let maximumRows = 80
 
   private struct Layer {
-    /// nil where the layer attends to everything.
-    let window: Int?
-    /// Rows that the layer has room for: it grows with the sequence.
+    /// Slots that the layer has room for, in whole panels: it grows with the sequence.
     var room = 0
-    /// [key or value][head][row][width].
-    var storage: UnsafeMutablePointer<Float>?
-    /// The slot of the first row that is still there.
+    /// All heads' keys, then all heads' values.
+    var storage: UnsafeMutableRawPointer?
+    /// The first slot that is still there, at the beginning of a panel.
     var base = 0
   }
 
-  /// - Parameters:
-  ///   - windows: one entry a layer: how many slots a row attends to, itself included; nil for all.
-  ///   - capacity: slots that the sequence may take.
-  package init(windows: [Int?], heads: Int, width: Int, capacity: Int) {
-    self.heads = heads
-    self.width = width
+  /// - Parameter capacity: slots that the sequence may take.
+  package init(_ shape: CacheShape, capacity: Int) {
+    self.shape = shape
     self.capacity = capacity
-    layers = windows.map { Layer(window: $0) }
+    layers = shape.windows.map { _ in Layer() }
   }
 
-  deinit { for layer in layers { layer.storage?.deallocate() } }
-
-  /// The most rows that a layer keeps.
-  private static func room(_ window: Int?, _ capacity: Int) -> Int {
-    // Twice the rows of a pass: the window is moved to the front only now and then.
-    window.map { min(capacity, $0 + 3 * maximumRows) } ?? capacity
-  }
-
-  /// Bytes that a cache of this shape takes.
-  package static func byteCount(windows: [Int?], heads: Int, width: Int, capacity: Int) -> Int {
-    windows.reduce(0) { $0 + room($1, capacity) } * 2 * heads * width * 4
-  }
+  deinit { for layer in layers { free(layer.storage) } }
 
   /// The slots that a row attends to before itself: from here on.
-  func firstVisible(layer: Int, slot: Int) -> Int { layers[layer].window.map { max(0, slot - $0 + 1) } ?? 0 }
+  func firstVisible(layer: Int, slot: Int) -> Int { shape.windows[layer].map { max(0, slot - $0 + 1) } ?? 0 }
 
-  /// Keys of one head from a slot on, row after row.
-  func keys(layer: Int, head: Int, from slot: Int) -> UnsafeMutablePointer<Float> {
-    row(layers[layer], head, slot)
-  }
+  /// One head's keys and values; they begin with slot `base(layer:)`.
+  func memory(layer: Int, head: Int) -> HeadMemory { memory(layers[layer], head) }
 
-  /// Values of one head from a slot on, row after row.
-  func values(layer: Int, head: Int, from slot: Int) -> UnsafeMutablePointer<Float> {
-    row(layers[layer], heads + head, slot)
-  }
+  /// The slot that a layer's memory begins with.
+  func base(layer: Int) -> Int { layers[layer].base }
 
-  private func row(_ layer: Layer, _ block: Int, _ slot: Int) -> UnsafeMutablePointer<Float> {
+  private func memory(_ layer: Layer, _ head: Int) -> HeadMemory {
     guard let storage = layer.storage else { preconditionFailure("rows are read before any was added") }
-    return storage + (block * layer.room + slot - layer.base) * width
+    let keys = HeadMemory.keyBytes(slots: layer.room, width: shape.width, shape.type)
+    let values = HeadMemory.valueBytes(slots: layer.room, width: shape.width, shape.type)
+    return HeadMemory(keys: storage + head * keys, values: storage + shape.heads * keys + head * values)
   }
-
-  /// Values from one head's rows to the next one's.
-  func headStride(layer: Int) -> Int { layers[layer].room * width }
 
   /// Copies rows of all heads' keys and values into the slots behind the last; `stride` values from row to row.
-  ///
-  /// A layer with a window keeps the last of them that fit.
   func append(layer: Int, rows: Int, keys: UnsafePointer<Float>, values: UnsafePointer<Float>, stride: Int) {
     makeRoom(layer: layer, rows: rows)
-    let first = max(length, layers[layer].base)
-    for row in first - length..<rows {
-      for head in 0..<heads {
-        let place = row * stride + head * width
-        self.keys(layer: layer, head: head, from: length + row).update(from: keys + place, count: width)
-        self.values(layer: layer, head: head, from: length + row).update(from: values + place, count: width)
+    for head in 0..<shape.heads {
+      let memory = memory(layer: layer, head: head)
+      for row in 0..<rows {
+        let place = row * stride + head * shape.width
+        memory.store(
+          keys + place, values + place, slot: length + row - layers[layer].base, width: shape.width, shape.type)
       }
     }
   }
 
-  /// Moves a full window to the front, and grows what is too small for the rows that come.
+  /// Moves a full window to the front, and grows what is too small for the rows that come. A prompt's rows all find
+  /// room until they have been attended to.
   private func makeRoom(layer index: Int, rows: Int) {
     let old = layers[index]
     let end = length + rows
     guard end - old.base > old.room else { return }
+    let most = shape.room(shape.windows[index], capacity)
     var base = old.base
-    let most = Self.room(old.window, capacity)
-    if let window = old.window, end - base > most {
+    if let window = shape.windows[index], length > 0, end - base > most {
       // What the pass's first row sees, and what a later row sees once a pass has been taken back.
-      base = max(base, (length == 0 ? end : length) - window - Self.maximumRows)
+      base = max(base, (length - window - Self.maximumRows) / 16 * 16)
     }
-    var new = old
-    new.base = base
-    new.room = max(old.room, min(most, max(end - base, 2 * old.room)), end - base)
-    if new.room > old.room {
-      new.storage = .allocate(capacity: max(1, 2 * heads * new.room * width))
+    let room = max(old.room, whole(end - base), min(most, 2 * old.room))
+    move(index, base: base, room: room, kept: length - base)
+  }
+
+  /// Gives back what a layer with a window holds beyond it, once the pass's rows have been attended to.
+  func settle(layer index: Int, rows: Int) {
+    guard let window = shape.windows[index] else { return }
+    let most = shape.room(window, capacity)
+    guard layers[index].room > most else { return }
+    let end = length + rows
+    let base = max(0, (end - window - Self.maximumRows) / 16 * 16)
+    move(index, base: base, room: max(most, whole(end - base)), kept: end - base)
+  }
+
+  private func move(_ index: Int, base: Int, room: Int, kept: Int) {
+    let old = layers[index]
+    guard let storage = calloc(1, max(64, shape.bytes(slots: room))) else {
+      preconditionFailure("no memory for a cache of \(room) tokens")
     }
-    let kept = max(0, length - base)
-    for block in 0..<2 * heads where kept > 0 {
-      row(new, block, base).update(from: row(old, block, base), count: kept * width)
+    let new = Layer(room: room, storage: storage, base: base)
+    let slots = whole(max(0, kept))
+    if old.storage != nil, slots > 0 {
+      let first = base - old.base
+      for head in 0..<shape.heads {
+        let (source, target) = (memory(old, head), memory(new, head))
+        let keyBytes = HeadMemory.keyBytes(slots: slots, width: shape.width, shape.type)
+        let valueBytes = HeadMemory.valueBytes(slots: kept, width: shape.width, shape.type)
+        target.keys.copyMemory(
+          from: source.keys + HeadMemory.keyBytes(slots: first, width: shape.width, shape.type), byteCount: keyBytes)
+        target.values.copyMemory(
+          from: source.values + HeadMemory.valueBytes(slots: first, width: shape.width, shape.type),
+          byteCount: valueBytes)
+      }
     }
-    if new.storage != old.storage { old.storage?.deallocate() }
+    free(old.storage)
     layers[index] = new
   }
 

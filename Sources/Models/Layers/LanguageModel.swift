@@ -14,6 +14,8 @@ package struct DecoderConfiguration: Sendable, Equatable {
   package var maximumPositions: Int
   /// One entry a layer: how many slots a row attends to, itself included; nil for all.
   package var windows: [Int?]
+  /// What keys and values are kept as: f32 or f16.
+  package var cacheType = ElementType.f32
 
   /// Reads sizes by the names that Llama's and Qwen2's configurations share, every layer attending to everything.
   ///
@@ -61,15 +63,16 @@ package struct DecoderConfiguration: Sendable, Equatable {
     self.windows = windows
   }
 
-  /// Bytes that the cache of a sequence of `tokens` takes.
-  package func cacheBytes(tokens: Int) -> Int {
-    KVCache.byteCount(windows: windows, heads: keyValueHeads, width: headWidth, capacity: tokens)
+  /// What a cache of this model holds.
+  private var cacheShape: CacheShape {
+    CacheShape(windows: windows, heads: keyValueHeads, width: headWidth, type: cacheType)
   }
 
+  /// Bytes that the cache of a sequence of `tokens` takes.
+  package func cacheBytes(tokens: Int) -> Int { cacheShape.byteCount(capacity: tokens) }
+
   /// An empty cache for a sequence of at most `capacity` tokens.
-  package func makeCache(capacity: Int) -> KVCache {
-    KVCache(windows: windows, heads: keyValueHeads, width: headWidth, capacity: capacity)
-  }
+  package func makeCache(capacity: Int) -> KVCache { KVCache(cacheShape, capacity: capacity) }
 }
 
 /// A decoder-only language model: tokens to embeddings, embeddings to hidden states, hidden states to logits.
@@ -81,8 +84,8 @@ package protocol LanguageModel: Sendable {
   ///
   /// - Parameter x: embeddings [rows, hidden], the spans' rows one behind the other.
   /// - Returns: the normed last hidden states [rows, hidden].
-  func hiddenStates(_ x: Tensor, spans: [DecoderSpan], path: ProductPath, _ engine: Engine) -> Tensor
-  /// Logits of hidden states: [rows, vocabulary], always by the decoding path.
+  func hiddenStates(_ x: Tensor, spans: [DecoderSpan], _ engine: Engine) -> Tensor
+  /// Logits of hidden states: [rows, vocabulary].
   func logits(_ hidden: Tensor, _ engine: Engine) -> Tensor
 }
 

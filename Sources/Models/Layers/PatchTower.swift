@@ -91,17 +91,17 @@ package struct PatchTower: Sendable {
   /// - Returns: the last block's output [patches, hidden] in the same order.
   package func callAsFunction(_ patches: Tensor, grid: PatchGrid, _ engine: Engine) -> Tensor {
     let order = WindowOrder(grid: grid, configuration)
-    var x = patchEmbedding(patches, .bulk, engine).gathering(order.patches)
+    var x = patchEmbedding(patches, engine).gathering(order.patches)
     let angles = angles(order: order, grid: grid)
     let whole = [0..<grid.patches]
     for (index, block) in blocks.enumerated() {
       let spans = configuration.fullAttentionBlocks.contains(index) ? whole : order.windows
-      let mixed = attention(block.queryKeyValue(block.attentionNorm(x), .bulk, engine), angles, spans, engine)
-      x = adding(x, block.output(mixed, .bulk, engine))
+      let mixed = attention(block.queryKeyValue(block.attentionNorm(x), engine), angles, spans, engine)
+      x = adding(x, block.output(mixed, engine))
       let inner = block.feedForwardNorm(x)
-      let gate = block.gate(inner, .bulk, engine)
-      Activation.silu.multiply(gate, block.up(inner, .bulk, engine), engine)
-      x = adding(x, block.down(gate, .bulk, engine))
+      let parts = products(of: inner, with: [block.gate, block.up], engine)
+      Activation.silu.multiply(parts[0], parts[1], engine)
+      x = adding(x, block.down(parts[0], engine))
     }
     return x.gathering(order.inverse)
   }
@@ -117,30 +117,12 @@ package struct PatchTower: Sendable {
   private func attention(
     _ joined: Tensor, _ angles: (cosine: Tensor, sine: Tensor), _ spans: [Range<Int>], _ engine: Engine
   ) -> Tensor {
-    let heads = configuration.heads
     let hidden = configuration.hidden
-    let width = configuration.headWidth
-    let stride = joined.columns
     // Queries and keys lie side by side, so one call rotates both.
-    rotate(joined, heads: 2 * heads, cosine: angles.cosine, sine: angles.sine)
-    let scale = 1 / Float(width).squareRoot()
-    let mixed = Tensor(rows: joined.rows, columns: hidden)
-    let spanOfRow = spans.flatMap { span in Array(repeating: span, count: span.count) }
-    joined.withValues { values in
-      mixed.withMutable { out in
-        engine.parallel(joined.rows) { row in
-          let span = spanOfRow[row]
-          for head in 0..<heads {
-            let base = values + span.lowerBound * stride + head * width
-            attend(
-              values + row * stride + head * width, keys: base + hidden, keyStride: stride,
-              values: base + 2 * hidden, valueStride: stride, count: span.count, width: width, scale: scale,
-              out: out + row * hidden + head * width)
-          }
-        }
-      }
-    }
-    return mixed
+    rotate(joined, heads: 2 * configuration.heads, cosine: angles.cosine, sine: angles.sine)
+    return attendWithin(
+      spans, AttentionInput(query: (joined, 0), key: (joined, hidden), value: (joined, 2 * hidden)),
+      heads: configuration.heads, width: configuration.headWidth, engine)
   }
 }
 

@@ -57,12 +57,12 @@ struct PatchEmbedding: Sendable {
     let rows = sizes.side * sizes.side + leading
     positions = Tensor(
       rows: rows, columns: sizes.hidden,
-      values: try weights.matrix(prefix + "position_embedding.weight", [rows, sizes.hidden]).values)
+      values: try weights.stored(prefix + "position_embedding.weight", [rows, sizes.hidden]).values)
   }
 
   /// patches [patches, patchWidth], behind the leading rows → [rows, hidden].
   func callAsFunction(_ patches: Tensor, behind leading: [Tensor] = [], _ engine: Engine) -> Tensor {
-    adding(Tensor.stacking(leading + [patch(patches, .bulk, engine)]), positions)
+    adding(Tensor.stacking(leading + [patch(patches, engine)]), positions)
   }
 }
 
@@ -109,37 +109,15 @@ struct VisionTransformer: Sendable {
   func callAsFunction(_ x: Tensor, depth: Int, _ engine: Engine) -> Tensor {
     var x = x
     for block in blocks.prefix(depth) {
-      let normed = block.attentionNorm(x)
-      let mixed = attention(
-        block.query(normed, .bulk, engine), block.key(normed, .bulk, engine), block.value(normed, .bulk, engine), engine
-      )
-      x = adding(x, block.output(mixed, .bulk, engine))
-      let inner = block.inner(block.feedForwardNorm(x), .bulk, engine)
+      let parts = products(of: block.attentionNorm(x), with: [block.query, block.key, block.value], engine)
+      let mixed = attendWithin(
+        [0..<x.rows], AttentionInput(query: (parts[0], 0), key: (parts[1], 0), value: (parts[2], 0)),
+        heads: configuration.heads, width: configuration.hidden / configuration.heads, engine)
+      x = adding(x, block.output(mixed, engine))
+      let inner = block.inner(block.feedForwardNorm(x), engine)
       configuration.activation.apply(to: inner, engine)
-      x = adding(x, block.outer(inner, .bulk, engine))
+      x = adding(x, block.outer(inner, engine))
     }
     return x
-  }
-
-  private func attention(_ query: Tensor, _ key: Tensor, _ value: Tensor, _ engine: Engine) -> Tensor {
-    let width = configuration.hidden / configuration.heads
-    let scale = 1 / Float(width).squareRoot()
-    let mixed = Tensor(rows: query.rows, columns: query.columns)
-    query.withValues { queries in
-      key.withValues { keys in
-        value.withValues { values in
-          mixed.withMutable { out in
-            engine.parallel(query.rows * configuration.heads, work: 2 * query.count * key.rows) { task in
-              let head = task % configuration.heads * width
-              let place = task / configuration.heads * query.columns + head
-              attend(
-                queries + place, keys: keys + head, keyStride: key.columns, values: values + head,
-                valueStride: value.columns, count: key.rows, width: width, scale: scale, out: out + place)
-            }
-          }
-        }
-      }
-    }
-    return mixed
   }
 }

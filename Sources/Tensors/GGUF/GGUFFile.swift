@@ -1,5 +1,3 @@
-import CKernels
-
 /// One GGUF file, mapped: its metadata, and its tensors by name.
 ///
 /// The header is checked whole before any tensor is handed out: counts, lengths, types, shapes, offsets, names.
@@ -143,18 +141,16 @@ package final class GGUFFile: Sendable {
     return entries
   }
 
-  /// A tensor as a matrix of its first dimension by the rest: a view where it is F32, F16 or BF16, else f32 in memory.
-  package func weight(_ entry: Entry) -> Weight {
-    let rows = entry.shape[0]
-    let columns = entry.shape.dropFirst().reduce(1, *)
+  /// A tensor as a matrix of its first dimension by the rest.
+  package func tensor(_ entry: Entry) -> StoredTensor {
     let start =
       (file.bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 64).unsafelyUnwrapped)
       + (dataStart + entry.bytes.lowerBound)
-    if let type = ElementType(rawValue: entry.format.name) {
-      return Weight(rows: rows, columns: columns, type: type, start: start, owner: file)
-    }
-    let result = Tensor(rows: rows, columns: columns)
-    result.withMutable { _ = mp_dequantize(Int32(entry.format.number), start, $0, rows * columns) }
-    return Weight(result)
+    let encoding: StoredTensor.Encoding =
+      ElementType(rawValue: entry.format.name).map { .elements($0) }
+      ?? .blocks(number: Int32(entry.format.number), weights: entry.format.weights, bytes: entry.format.bytes)
+    return StoredTensor(
+      rows: entry.shape[0], columns: entry.shape.dropFirst().reduce(1, *), encoding: encoding, start: start,
+      owner: file)
   }
 }
