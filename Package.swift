@@ -3,12 +3,12 @@ import PackageDescription
 
 // The rooms and their arrows. Imports go one way, from the command down to the kernels:
 //
-//   massv-pipe ─► Stages ─┬─► Speculation ─► Models ─► Tensors ─► CKernels, COpenBLAS
+//   massv-pipe ─► Stages ─┬─► Speculation ─► Models ─► Tensors ─► CKernels
 //                         ├─► Images ─► CCodecs (libjpeg, libpng, libwebp), CKernels (resize)
 //                         ├─► Samples ─► CArchive, CLZ4, CZlib
 //                         └─► Pipeline ─► PipeLanguage      (neither knows what a tensor is)
 //
-// JSON stands below all that read or write it.
+// Roofline measures Models, Tensors and the machine for `bench`. JSON stands below all that read or write it.
 
 let cFlags: [CSetting] = [
   // C is compiled optimised in debug builds too: unoptimised vectors are 20 times slower.
@@ -27,7 +27,7 @@ let package = Package(
     .executableTarget(
       name: "massv-pipe",
       dependencies: [
-        "Stages", "Pipeline", "PipeLanguage", "Models", "Tensors", "JSON",
+        "Stages", "Pipeline", "PipeLanguage", "Roofline", "Models", "Tensors", "CKernels", "JSON",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     // Measures what README states; not part of the tool.
@@ -41,6 +41,7 @@ let package = Package(
     .target(name: "PipeLanguage"),
     .target(name: "Samples", dependencies: ["CArchive", "CLZ4", "CZlib"]),
     .target(name: "Images", dependencies: ["CCodecs", "CKernels"]),
+    .target(name: "Roofline", dependencies: ["CKernels", "Models", "Tensors", "JSON"]),
     .target(name: "Speculation", dependencies: ["CKernels", "Models", "Tensors"]),
     .target(name: "Models", dependencies: ["Tensors", "JSON"], exclude: ["Families/README.md"]),
     .target(name: "Tensors", dependencies: ["CKernels", "JSON"]),

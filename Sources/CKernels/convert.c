@@ -24,3 +24,5 @@ void mp_narrow_bf16(const float *in, uint16_t *out, long count) {
 }
 
 void mp_narrow_f16(const float *in, uint16_t *out, long count) { MP_CALL(narrow_f16, in, out, count); }
+
+uint64_t mp_checksum(const void *bytes, long count) { return MP_CALL(checksum, bytes, count); }

@@ -33,7 +33,7 @@ package struct ConfigReader: Sendable {
   }
 
   /// A part of a file, or a file's worth of settings from elsewhere.
-  init(place: String, json: JSONValue) {
+  package init(place: String, json: JSONValue) {
     self.place = place
     self.json = json
   }

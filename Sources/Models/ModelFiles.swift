@@ -10,7 +10,10 @@ package struct ModelFiles: Sendable {
   package let format: WeightFormat?
   /// Whose threads pack the weights.
   package let engine: Engine
+  private let cacheType: ElementType?
   private let gguf: GGUFParts?
+  /// Whether there is a configuration alone, and weights are made up to measure with.
+  private let isInvented: Bool
 
   private struct GGUFParts: Sendable {
     let language: GGUFModel
@@ -20,11 +23,17 @@ package struct ModelFiles: Sendable {
 
   /// Reads the configuration.
   ///
-  /// - Parameter vision: the `mmproj` file that belongs to a GGUF language model.
+  /// - Parameters:
+  ///   - vision: the `mmproj` file that belongs to a GGUF language model.
+  ///   - format: what products are computed with, nil for as stored.
+  ///   - cacheType: what caches of keys and values hold: f32, f16, or nil for f16 beside quantised weights.
   package init(
-    path: String, vision: String? = nil, format: WeightFormat? = nil, engine: Engine = Engine(threads: 1)
+    path: String, vision: String? = nil, format: WeightFormat? = nil, cacheType: ElementType? = nil,
+    engine: Engine = Engine(threads: 1)
   ) throws {
     self.path = path
+    self.cacheType = cacheType
+    isInvented = false
     self.engine = engine
     self.format = format
     guard path.hasSuffix(".gguf") else {
@@ -41,8 +50,16 @@ package struct ModelFiles: Sendable {
     gguf = GGUFParts(language: language, vision: half, tokenizer: tokenizer)
   }
 
-  /// Whether norms are stored with the 1 that Gemma adds to them.
-  package var normsHoldOne: Bool { gguf != nil }
+  /// A model of a shape, with random weights: to measure with, not to talk to.
+  package init(shape config: ConfigReader, format: WeightFormat, engine: Engine) {
+    path = config.place
+    self.config = config
+    self.format = format
+    self.engine = engine
+    cacheType = nil
+    gguf = nil
+    isInvented = true
+  }
 
   package var family: ModelFamily {
     get throws(ModelError) { try .named(config.text("model_type") ?? "", in: config) }
@@ -50,8 +67,22 @@ package struct ModelFiles: Sendable {
 
   /// The weights, under the names that are published.
   package func weights() throws -> WeightStore {
+    if isInvented { return WeightStore(inventing: path) }
     if let gguf { return try GGUFTensors.store(gguf.language, vision: gguf.vision) }
     return try WeightStore(folder: path)
+  }
+
+  /// Reads weights for a family that names them `rename` of what is published.
+  func loader(_ store: WeightStore, rename: @escaping @Sendable (String) -> String = { $0 }) -> WeightLoader {
+    let isQuantised = format?.isQuantised ?? store.isQuantised
+    var kept: PackedCache?
+    if let format, format.isQuantised, !isInvented, let folder = PackedCache.standardFolder {
+      kept = PackedCache(folder: folder, sources: store.files, format: format, engine)
+    }
+    return WeightLoader(
+      store, format: format, cacheType: cacheType ?? (isQuantised ? .f16 : .f32), kept: kept, engine,
+      // llama.cpp's converter adds the 1 that Gemma adds to its norms.
+      normsHoldOne: gguf != nil, rename: rename)
   }
 
   package func tokenizer() throws(ModelError) -> Tokenizer {
@@ -62,6 +93,7 @@ package struct ModelFiles: Sendable {
   /// What the processor's files say about pictures.
   package func imageSettings() throws(ModelError) -> ConfigReader {
     if let vision = gguf?.vision { return try vision.imageSettings() }
+    if isInvented { return ConfigReader(place: path, json: .object([])) }
     return try ImagePlan.settings(folder: path)
   }
 

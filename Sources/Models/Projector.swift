@@ -21,14 +21,14 @@ package struct Projector: Sendable {
       throw settings.invalid("activation", expected: "\"gelu\"")
     }
     let hidden = try settings.count("hidden")
-    let loader = WeightLoader(store: try WeightStore(folder: folder, name: "projector"), engine)
+    let loader = WeightLoader(try WeightStore(folder: folder, name: "projector"), engine)
     first = try loader.linear("linear_1", hidden, inputs, bias: true)
     second = try loader.linear("linear_2", outputs, hidden, bias: true)
     let epsilon = Float(try settings.number("norm_eps", default: 1e-6))
     norm =
       try settings.flag("output_norm", default: false)
       ? try loader.norm("norm", outputs, epsilon: epsilon) : nil
-    try loader.store.finish()
+    try loader.finish()
   }
 
   /// Width of the features that it reads.

@@ -1,3 +1,4 @@
+import Foundation
 import Tensors
 
 /// Weights under the names a model asks for, in the format the engine computes with.
@@ -13,22 +14,38 @@ package struct WeightLoader: Sendable {
   package let store: WeightStore
   /// The format to compute with, nil for as stored.
   package let format: WeightFormat?
+  /// What caches of keys and values hold.
+  let cacheType: ElementType
   private let engine: Engine
+  private let kept: PackedCache?
   /// Whether norms are stored with the 1 that Gemma adds to them.
   private let normsHoldOne: Bool
   /// Rewrites a published name into the one that this file uses.
   private let rename: @Sendable (String) -> String
   private var part = Part.layer
 
-  package init(
-    store: WeightStore, format: WeightFormat? = nil, _ engine: Engine, normsHoldOne: Bool = false,
-    rename: @escaping @Sendable (String) -> String = { $0 }
+  /// Weights as they are stored.
+  init(_ store: WeightStore, _ engine: Engine) {
+    self.init(store, format: nil, cacheType: .f32, kept: nil, engine, normsHoldOne: false) { $0 }
+  }
+
+  init(
+    _ store: WeightStore, format: WeightFormat?, cacheType: ElementType, kept: PackedCache?, _ engine: Engine,
+    normsHoldOne: Bool, rename: @escaping @Sendable (String) -> String
   ) {
     self.store = store
     self.format = format
+    self.cacheType = cacheType
+    self.kept = kept
     self.engine = engine
     self.normsHoldOne = normsHoldOne
     self.rename = rename
+  }
+
+  /// Once the model has asked for all it needs: throws if any tensor was never asked for.
+  func finish() throws(WeightError) {
+    try store.finish()
+    if let problem = kept?.save() { FileHandle.standardError.write(Data("massv-pipe: \(problem)\n".utf8)) }
   }
 
   /// The loader for a part of the model.
@@ -48,11 +65,16 @@ package struct WeightLoader: Sendable {
 
   /// A tensor of this shape, packed as a matrix of its first dimension by the rest.
   package func matrix(_ name: String, _ shape: [Int]) throws(WeightError) -> Weight {
-    packed(try stored(name, shape))
+    packed(try stored(name, shape), name)
   }
 
-  /// Stored rows, packed.
-  func packed(_ stored: StoredTensor) -> Weight { Weight(stored, as: partFormat, engine) }
+  /// Stored rows, packed; `name` is what they are kept under.
+  func packed(_ stored: StoredTensor, _ name: String) -> Weight {
+    guard let format = partFormat, let kept else { return Weight(stored, as: partFormat, engine) }
+    return kept.weight(name, rows: stored.rows, columns: stored.columns, format: format) {
+      Weight(stored, as: format, engine)
+    }
+  }
 
   /// Marks a tensor as known though nothing computes with it.
   package func ignore(_ name: String) { store.ignore(rename(name)) }

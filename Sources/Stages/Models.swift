@@ -12,27 +12,33 @@ struct ModelResource: Sendable {
     "weights", .choice(["stored"] + WeightFormat.allCases.map(\.rawValue)), default: "stored",
     "what products are computed with; with q4, embeddings, head and vision tower have q8")
 
+  static let cacheParameter = ParameterDeclaration(
+    "kv", .choice(["auto", "f32", "f16"]), default: "auto",
+    "what keys and values are kept as; auto is f16 beside quantised weights, else f32")
+
   static let definition = ResourceDefinition(
     "model", "a target model: a folder as Hugging Face lays it out",
     parameters: [
       ParameterDeclaration("path", .path(optional: false), "the model's folder, or its .gguf file"),
       ParameterDeclaration(
         "vision", .path(optional: true), default: "none", "the mmproj .gguf file that belongs to a .gguf model"),
-      weightsParameter,
+      weightsParameter, cacheParameter,
     ]
   ) { arguments, context throws(RunFailure) in
     let engine = Engine(threads: context.options.threads)
     let target = try loading {
       try TargetModel(
-        ModelFiles(
-          path: arguments.text("path"), vision: arguments.optionalText("vision"), format: format(arguments),
-          engine: engine))
+        files(arguments, vision: arguments.optionalText("vision"), engine))
     }
     return ModelResource(target: target, engine: engine)
   }
 
-  /// nil for as stored.
-  static func format(_ arguments: Arguments) -> WeightFormat? { WeightFormat(rawValue: arguments.text("weights")) }
+  /// The files that a model's or drafter's arguments name.
+  static func files(_ arguments: Arguments, vision: String? = nil, _ engine: Engine) throws -> ModelFiles {
+    try ModelFiles(
+      path: arguments.text("path"), vision: vision, format: WeightFormat(rawValue: arguments.text("weights")),
+      cacheType: ElementType(rawValue: arguments.text("kv").uppercased()), engine: engine)
+  }
 }
 
 /// `let NAME = drafter path=… target=…`: what proposes tokens, or nothing at all.
@@ -47,16 +53,15 @@ struct DrafterResource: Sendable {
     parameters: [
       ParameterDeclaration("path", .path(optional: true), "the drafter's folder or .gguf file, or none"),
       ParameterDeclaration("target", .reference("model"), "the model it drafts for"),
-      ModelResource.weightsParameter,
+      ModelResource.weightsParameter, ModelResource.cacheParameter,
     ]
   ) { arguments, _ throws(RunFailure) in
     let target: ModelResource = arguments.resource("target")
-    guard let path = arguments.optionalText("path") else {
+    guard arguments.optionalText("path") != nil else {
       return DrafterResource(model: nil, proposer: nil, target: target)
     }
     let model = try loading {
-      try DraftModel(
-        ModelFiles(path: path, format: ModelResource.format(arguments), engine: target.engine), for: target.target)
+      try DraftModel(ModelResource.files(arguments, target.engine), for: target.target)
     }
     return DrafterResource(model: model, proposer: LanguageModelProposer(model.language), target: target)
   }

@@ -18,6 +18,8 @@ package struct SafetensorsFile: Sendable {
 
   package let file: MappedFile
   package let entries: [Entry]
+  /// The texts of `__metadata__`.
+  package let metadata: [String: String]
   private let dataStart: Int
   private static let maximumHeader = 100_000_000
   private static let elementSizes = [
@@ -44,7 +46,13 @@ package struct SafetensorsFile: Sendable {
     } catch {
       throw WeightError("\(path): byte \(8 + error.offset): header: \(error.message)")
     }
+    metadata = Self.texts(header["__metadata__"])
     entries = try Self.checkedEntries(header, path: path, dataCount: file.bytes.count - dataStart)
+  }
+
+  private static func texts(_ value: JSONValue?) -> [String: String] {
+    guard case .object(let members)? = value else { return [:] }
+    return Dictionary(members.compactMap { name, value in value.string.map { (name, $0) } }) { $1 }
   }
 
   private static func checkedEntries(
@@ -97,6 +105,12 @@ package struct SafetensorsFile: Sendable {
       name: name, typeName: typeName, type: ElementType(rawValue: typeName), shape: shape, bytes: begin..<end)
   }
 
+  /// A tensor's bytes, as long as the file is mapped.
+  package func bytes(_ entry: Entry) -> UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(
+      rebasing: file.bytes[dataStart + entry.bytes.lowerBound..<dataStart + entry.bytes.upperBound])
+  }
+
   /// A tensor's elements as a matrix of its first dimension by the rest.
   ///
   /// - Throws: where the elements are no F32, F16 or BF16.
@@ -107,8 +121,7 @@ package struct SafetensorsFile: Sendable {
     }
     let rows = entry.shape.first ?? 1
     let columns = entry.shape.dropFirst().reduce(1, *)
-    let data = UnsafeRawBufferPointer(rebasing: file.bytes[(dataStart + entry.bytes.lowerBound)...])
-    let start = data.baseAddress ?? UnsafeRawPointer(bitPattern: 64).unsafelyUnwrapped
+    let start = bytes(entry).baseAddress ?? UnsafeRawPointer(bitPattern: 64).unsafelyUnwrapped
     return StoredTensor(rows: rows, columns: columns, encoding: .elements(type), start: start, owner: file)
   }
 }

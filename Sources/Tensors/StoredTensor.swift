@@ -28,11 +28,13 @@ package struct StoredTensor: @unchecked Sendable {
   private let owner: any Sendable & AnyObject
   /// Which row stands in the place of each, nil where they stand in their own order.
   private let order: [Int]?
+  /// After how many rows they repeat, nil where each is its own.
+  let period: Int?
 
   /// A view of stored rows.
   init(
     rows: Int, columns: Int, encoding: Encoding, start: UnsafeRawPointer, owner: any Sendable & AnyObject,
-    order: [Int]? = nil
+    order: [Int]? = nil, period: Int? = nil
   ) {
     self.rows = rows
     self.columns = columns
@@ -40,6 +42,7 @@ package struct StoredTensor: @unchecked Sendable {
     self.start = start
     self.owner = owner
     self.order = order
+    self.period = period
   }
 
   /// Given values.
@@ -72,6 +75,14 @@ package struct StoredTensor: @unchecked Sendable {
     }
     self.init(
       rows: rows, columns: columns, encoding: encoding, start: UnsafeRawPointer(storage.start), owner: storage)
+  }
+
+  /// `rows` rows that repeat those of a pattern, in f32: weights for measuring, that take no time to make.
+  package init(repeating pattern: Tensor, rows: Int) {
+    let whole = StoredTensor(pattern)
+    self.init(
+      rows: rows, columns: whole.columns, encoding: whole.encoding, start: whole.start, owner: whole.owner,
+      order: (0..<rows).map { $0 % whole.rows }, period: whole.rows)
   }
 
   /// The same rows in another order: row i is what was row order[i].

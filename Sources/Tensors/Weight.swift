@@ -58,8 +58,12 @@ package struct Weight: @unchecked Sendable {
     let storage = TensorStorage(count: (count + 3) / 4)
     let out = UnsafeMutableRawPointer(storage.start)
     let panelBytes = mp_panel_bytes(format.number, stored.columns)
-    engine.parallel((stored.rows + 15) / 16) { panel in
-      stored.pack(panel, as: format, to: out + panel * panelBytes, panelBytes)
+    let panels = (stored.rows + 15) / 16
+    let distinct = min(panels, (stored.period ?? stored.rows + 15) / 16)
+    engine.parallel(distinct) { panel in stored.pack(panel, as: format, to: out + panel * panelBytes, panelBytes) }
+    engine.parallel(panels - distinct) { index in
+      let panel = distinct + index
+      (out + panel * panelBytes).copyMemory(from: out + panel % distinct * panelBytes, byteCount: panelBytes)
     }
     self.init(
       rows: stored.rows, columns: stored.columns, format: format, start: UnsafeRawPointer(out), owner: storage)

@@ -100,7 +100,7 @@ struct Inspect: ParsableCommand {
     let sizes = target.language.configuration
     let caches = 4 * sizes.cacheBytes(tokens: 1024 + 128)
     let pass = 1024 * (4 * sizes.hidden + 3 * sizes.intermediate) * 4 + sizes.vocabulary * 6 * 4
-    return "about \(megabytes(store.loadedByteCount + caches + pass)) for 4 records in flight of 1,024 prompt tokens"
+    return "about \(megabytes(store.byteCount + caches + pass)) for 4 records in flight of 1,024 prompt tokens"
   }
 
   private func megabytes(_ bytes: Int) -> String { String(format: "%.1f MB", Double(bytes) / 1e6) }

@@ -9,7 +9,7 @@ import Pipeline
 struct MassvPipe: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "massv-pipe", abstract: "Runs vision-language models over image datasets, as a stream.",
-    subcommands: [Run.self, Check.self, Graph.self, StagesCommand.self, Inspect.self])
+    subcommands: [Run.self, Check.self, Graph.self, StagesCommand.self, Inspect.self, Bench.self])
 }
 
 /// Prints to standard error, under the tool's name.

@@ -125,8 +125,15 @@ long mp_argmax(const float *x, long count);
 float mp_log_sum_exp(const float *x, long count);
 /// A 64-bit mix of two words (SplitMix64's finaliser), the root of every random number here.
 uint64_t mp_mix(uint64_t a, uint64_t b);
+/// A checksum of bytes, at the speed of reading them.
+uint64_t mp_checksum(const void *bytes, long count);
 /// argmax_i x[i] + g_i where g_i is standard Gumbel noise that depends on (stream, i) alone; -infinity never wins.
 long mp_gumbel_argmax(const float *x, long count, uint64_t stream);
+
+/// Reads bytes as four streams; what it returns means nothing.
+uint64_t mp_read_streams(const void *bytes, long count);
+/// Multiplies and adds in registers; returns how many operations those were.
+double mp_multiply_add(long rounds, float *sink);
 
 #ifdef __cplusplus
 }

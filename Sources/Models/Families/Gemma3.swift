@@ -128,7 +128,7 @@ package struct Gemma3: VisionModel {
     imagePlan = try Self.plan(files.imageSettings(), configuration.vision)
     let store = try files.weights()
     let names = NestedNames(store, vision: "vision_tower.", projector: "multi_modal_projector.")
-    let loader = WeightLoader(store: store, format: files.format, files.engine, normsHoldOne: files.normsHoldOne) {
+    let loader = files.loader(store) {
       names.published($0)
     }
     let seeing = loader.loading(.vision)
@@ -139,10 +139,10 @@ package struct Gemma3: VisionModel {
     postNorm = try loader.layerNorm(prefix + "post_layernorm", vision.hidden, epsilon: vision.epsilon)
     softNorm = try loader.offsetNorm("multi_modal_projector.mm_soft_emb_norm", vision.hidden, epsilon: vision.epsilon)
     // Stored as [inputs, outputs], under a name without a suffix.
-    let projector = try loader.stored(
-      "multi_modal_projector.mm_input_projection_weight", [vision.hidden, configuration.language.sizes.hidden])
-    projection = Linear(weight: seeing.packed(projector.transposed()), bias: nil)
+    let name = "multi_modal_projector.mm_input_projection_weight"
+    let projector = try loader.stored(name, [vision.hidden, configuration.language.sizes.hidden])
+    projection = Linear(weight: seeing.packed(projector.transposed(), name), bias: nil)
     language = try Gemma3Text(configuration.language, loader)
-    try store.finish()
+    try loader.finish()
   }
 }

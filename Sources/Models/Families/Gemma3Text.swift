@@ -6,11 +6,9 @@ package struct Gemma3Text: LanguageModel {
   package static let family = ModelFamily(
     modelType: "gemma3_text",
     load: { files in
-      let store = try files.weights()
-      let language = try Gemma3Text(
-        configuration(files.config),
-        WeightLoader(store: store, format: files.format, files.engine, normsHoldOne: files.normsHoldOne))
-      try store.finish()
+      let loader = files.loader(try files.weights())
+      let language = try Gemma3Text(configuration(files.config), loader)
+      try loader.finish()
       return ModelParts(language: language, vision: nil)
     },
     render: { render($0, picture: "") })
@@ -120,11 +118,16 @@ package struct Gemma3Text: LanguageModel {
   private let embedding: TokenEmbedding
   private let layers: [Layer]
   private let norm: RMSNorm
-  private let head: Linear
+  package let head: Linear
   private let localRotary: RotaryEmbedding
   private let globalRotary: RotaryEmbedding
   private let attention: CachedAttention
   private let embeddingScale: Float
+
+  package var embeddingTable: Weight { embedding.table }
+  package var layerProducts: [Linear] {
+    layers.flatMap { [$0.query, $0.key, $0.value, $0.output, $0.gate, $0.up, $0.down] }
+  }
 
   package func embed(_ tokens: [Int32]) -> Tensor { embedding(tokens, scale: embeddingScale) }
 
@@ -176,6 +179,8 @@ package struct Gemma3Text: LanguageModel {
 
   /// The language model under the names that are published.
   package init(_ configuration: Configuration, _ weights: WeightLoader) throws(WeightError) {
+    var configuration = configuration
+    configuration.sizes.cacheType = weights.cacheType
     settings = configuration
     let sizes = configuration.sizes
     embedding = TokenEmbedding(

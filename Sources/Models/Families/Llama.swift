@@ -6,10 +6,9 @@ package enum Llama {
   package static let family = ModelFamily(
     modelType: "llama",
     load: { files in
-      let store = try files.weights()
-      let decoder = try decoder(
-        configuration(files.config), WeightLoader(store: store, format: files.format, files.engine))
-      try store.finish()
+      let loader = files.loader(try files.weights())
+      let decoder = try decoder(configuration(files.config), loader)
+      try loader.finish()
       return ModelParts(language: decoder, vision: nil)
     },
     render: { $0.text })

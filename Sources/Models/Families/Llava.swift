@@ -134,7 +134,7 @@ package struct Llava: VisionModel {
     imagePlan = try Self.plan(files.imageSettings(), configuration.vision)
     let store = try files.weights()
     let names = NestedNames(store, vision: "vision_tower.", projector: "multi_modal_projector.")
-    let loader = WeightLoader(store: store, format: files.format, files.engine, normsHoldOne: files.normsHoldOne) {
+    let loader = files.loader(store) {
       names.published($0)
     }
     let seeing = loader.loading(.vision)
@@ -153,6 +153,6 @@ package struct Llava: VisionModel {
     projectorIn = try seeing.linear("multi_modal_projector.linear_1", hidden, vision.hidden, bias: true)
     projectorOut = try seeing.linear("multi_modal_projector.linear_2", hidden, hidden, bias: true)
     language = try Llama.decoder(configuration.language, loader)
-    try store.finish()
+    try loader.finish()
   }
 }

@@ -77,10 +77,9 @@ package enum Qwen2 {
 
   /// Loads a plain language model.
   package static func load(_ files: ModelFiles) throws -> Decoder {
-    let store = try files.weights()
-    let decoder = try decoder(
-      configuration(files.config), WeightLoader(store: store, format: files.format, files.engine))
-    try store.finish()
+    let loader = files.loader(try files.weights())
+    let decoder = try decoder(configuration(files.config), loader)
+    try loader.finish()
     return decoder
   }
 }

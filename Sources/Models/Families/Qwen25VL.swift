@@ -157,7 +157,7 @@ package struct Qwen25VL: VisionModel {
     configuration = try Self.configuration(files)
     let store = try files.weights()
     let nested = store.contains("model.language_model.embed_tokens.weight")
-    let loader = WeightLoader(store: store, format: files.format, files.engine) { nested ? Self.nestedName($0) : $0 }
+    let loader = files.loader(store) { nested ? Self.nestedName($0) : $0 }
     let seeing = loader.loading(.vision)
     tower = try PatchTower(configuration.vision, weights: seeing, prefix: "visual.")
     language = try Qwen2.decoder(configuration.language, loader)
@@ -166,7 +166,7 @@ package struct Qwen25VL: VisionModel {
     mergerNorm = try loader.norm("visual.merger.ln_q", sizes.hidden, epsilon: PatchTower.epsilon)
     mergerIn = try seeing.linear("visual.merger.mlp.0", width, width, bias: true)
     mergerOut = try seeing.linear("visual.merger.mlp.2", configuration.language.sizes.hidden, width, bias: true)
-    try store.finish()
+    try loader.finish()
   }
 
   private static func nestedName(_ name: String) -> String {

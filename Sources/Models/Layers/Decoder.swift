@@ -18,7 +18,7 @@ package struct Decoder: LanguageModel {
   private let embedding: TokenEmbedding
   private let layers: [Layer]
   private let norm: RMSNorm
-  private let head: Linear
+  package let head: Linear
   private let rotary: RotaryEmbedding
   private let attention: CachedAttention
 
@@ -29,6 +29,8 @@ package struct Decoder: LanguageModel {
     _ configuration: DecoderConfiguration, rotary: RotaryEmbedding, biases: Bool, weights: WeightLoader,
     prefix: String, headName: String
   ) throws(WeightError) {
+    var configuration = configuration
+    configuration.cacheType = weights.cacheType
     self.configuration = configuration
     self.rotary = rotary
     let hidden = configuration.hidden
@@ -63,6 +65,11 @@ package struct Decoder: LanguageModel {
       gate: try weights.linear(mlp + "gate_proj", sizes.intermediate, sizes.hidden, bias: false),
       up: try weights.linear(mlp + "up_proj", sizes.intermediate, sizes.hidden, bias: false),
       down: try weights.linear(mlp + "down_proj", sizes.hidden, sizes.intermediate, bias: false))
+  }
+
+  package var embeddingTable: Weight { embedding.table }
+  package var layerProducts: [Linear] {
+    layers.flatMap { [$0.query, $0.key, $0.value, $0.output, $0.gate, $0.up, $0.down] }
   }
 
   package func embed(_ tokens: [Int32]) -> Tensor { embedding(tokens) }

@@ -78,6 +78,12 @@ package struct DecoderConfiguration: Sendable, Equatable {
 /// A decoder-only language model: tokens to embeddings, embeddings to hidden states, hidden states to logits.
 package protocol LanguageModel: Sendable {
   var configuration: DecoderConfiguration { get }
+  /// Every product of the layers.
+  var layerProducts: [Linear] { get }
+  /// The product that makes logits.
+  var head: Linear { get }
+  /// The table of embeddings, which may be the head's own weight.
+  var embeddingTable: Weight { get }
   /// Embeddings of tokens: [tokens, hidden]. Ids beyond the table become zeros.
   func embed(_ tokens: [Int32]) -> Tensor
   /// Runs rows of one or several sequences through all layers and extends their caches.
@@ -90,6 +96,15 @@ package protocol LanguageModel: Sendable {
 }
 
 extension LanguageModel {
+  /// Bytes that a pass reads: the weights of the layers and of the head.
+  package var weightBytes: Int { layerProducts.reduce(head.weight.byteCount) { $0 + $1.weight.byteCount } }
+
+  /// How many weights the layers have.
+  package var layerWeights: Int { layerProducts.reduce(0) { $0 + $1.weight.rows * $1.weight.columns } }
+
+  /// Bytes of all weights in memory.
+  package var memoryBytes: Int { weightBytes + (configuration.tiedHead ? 0 : embeddingTable.byteCount) }
+
   /// Embeddings of tokens with visual tokens in the places of their placeholder, in order: [tokens, hidden].
   package func embed(_ tokens: [Int32], visual: Tensor, placeholder: Int32) -> Tensor {
     let result = embed(tokens)
