@@ -20,6 +20,8 @@ typedef int32_t i32x8 __attribute__((vector_size(32), aligned(4)));
 typedef uint32_t u32x8 __attribute__((vector_size(32), aligned(4)));
 typedef int32_t i32x16 __attribute__((vector_size(64), aligned(4)));
 typedef uint32_t u32x16 __attribute__((vector_size(64), aligned(4)));
+typedef int8_t i8x16 __attribute__((vector_size(16), aligned(1)));
+typedef int16_t i16x16 __attribute__((vector_size(32), aligned(2)));
 typedef int8_t i8x32 __attribute__((vector_size(32), aligned(1)));
 typedef int16_t i16x32 __attribute__((vector_size(64), aligned(2)));
 typedef uint8_t u8x16 __attribute__((vector_size(16), aligned(1)));

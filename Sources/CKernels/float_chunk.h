@@ -31,7 +31,10 @@ MP_INLINE void ISA(weights_bf16)(const char *w, v16 *out) {
     long i = 0;                                                                                                        \
     for (; i + STEP_##T <= k; i += STEP_##T, w += step) {                                                              \
       v16 row[P][STEP_##T];                                                                                            \
-      _Pragma("clang loop unroll(full)") for (int p = 0; p < P; p++) ISA(weights_##T)(w + p * panel, row[p]);          \
+      _Pragma("clang loop unroll(full)") for (int p = 0; p < P; p++) {                                                 \
+        __builtin_prefetch(w + p * panel + MP_AHEAD);                                                                  \
+        ISA(weights_##T)(w + p * panel, row[p]);                                                                       \
+      }                                                                                                                \
       _Pragma("clang loop unroll(full)") for (int s = 0; s < STEP_##T; s++)                                            \
           _Pragma("clang loop unroll(full)") for (int r = 0; r < R; r++) {                                             \
         v16 in = x[r * xs + i + s] - (v16){0};                                                                         \
@@ -55,14 +58,14 @@ MP_INLINE void ISA(weights_bf16)(const char *w, v16 *out) {
 
 #define FLOAT_CHUNKS(T)                                                                                                \
   FLOAT_CHUNK(T, 1, 1) FLOAT_CHUNK(T, 2, 1) FLOAT_CHUNK(T, 3, 1) FLOAT_CHUNK(T, 4, 1) FLOAT_CHUNK(T, 5, 1)             \
-  FLOAT_CHUNK(T, 6, 1) FLOAT_CHUNK(T, 1, 4) FLOAT_CHUNK(T, 2, 2) FLOAT_CHUNK(T, 3, 2) FLOAT_CHUNK(T, 4, 2)             \
+  FLOAT_CHUNK(T, 6, 1) FLOAT_CHUNK(T, 1, 2) FLOAT_CHUNK(T, 2, 2) FLOAT_CHUNK(T, 3, 2) FLOAT_CHUNK(T, 4, 2)             \
   FLOAT_CHUNK(T, 5, 2) FLOAT_CHUNK(T, 6, 2)                                                                            \
   /* Up to six rows by all the panels of a tile. */                                                                    \
   static void ISA(chunk_##T)(const float *x, long xs, int rows, const char *w, long step, long panel, int panels,      \
                              long k, bool fresh, float *total) {                                                       \
     int p = 0;                                                                                                         \
     switch (rows) {                                                                                                    \
-      FLOAT_ROWS(T, 1, 4) FLOAT_ROWS(T, 2, 2) FLOAT_ROWS(T, 3, 2) FLOAT_ROWS(T, 4, WIDE_PANELS)                        \
+      FLOAT_ROWS(T, 1, 2) FLOAT_ROWS(T, 2, 2) FLOAT_ROWS(T, 3, WIDE_PANELS) FLOAT_ROWS(T, 4, WIDE_PANELS)                        \
       FLOAT_ROWS(T, 5, WIDE_PANELS) FLOAT_ROWS(T, 6, WIDE_PANELS)                                                      \
     }                                                                                                                  \
   }
@@ -75,7 +78,7 @@ MP_INLINE void ISA(weights_bf16)(const char *w, v16 *out) {
     for (; p < panels; p++) ISA(chunk_##T##_##R##x1)(x, xs, w + p * panel, step, panel, k, fresh, total + p * 16);     \
     break;
 
-// Four rows and more fill AVX2's sixteen registers with one panel.
+// Three rows and more fill AVX2's sixteen registers with one panel.
 #undef WIDE_PANELS
 #if MP_LEVEL == MP_AVX512
 #define WIDE_PANELS 2

@@ -13,7 +13,10 @@ static void ISA(finish)(const float *total, int rows, long first, long last, con
     for (long n = first; n < last; n++) y[r * ys + n] = total[r * MP_TILE + n - first] + (bias ? bias[n] : 0.0f);
 }
 
-MP_INLINE int ISA(take)(long left) { return left <= 6 ? (int)left : left < 12 ? (int)((left + 1) / 2) : 6; }
+// How many of the rows that are left go through the weights together: `most`, or the halves of what is little more.
+MP_INLINE int ISA(take)(long left, int most) {
+  return left <= most ? (int)left : left < 2 * most ? (int)((left + 1) / 2) : most;
+}
 
 // Columns that are gone through before the next panel has its turn: short enough that all four stay streams.
 enum { ISA(columns) = 256 };
@@ -23,7 +26,7 @@ enum { ISA(columns) = 256 };
                                 long last, const float *bias, float *y, long ys) {                                     \
     long panel = mp_panel_bytes(SIZE, k), step = mp_panel_bytes(SIZE, STEP_##T);                 \
     for (long r = 0; r < rows;) {                                                                                      \
-      int now = ISA(take)(rows - r);                                                                                   \
+      int now = ISA(take)(rows - r, 6);                                                                                  \
       float total[6 * MP_TILE] = {0};                                                                                  \
       const float *in = (const float *)((const char *)x + r * xs);                                                     \
       for (long i = 0; i < k; i += ISA(columns)) {                                                                     \
@@ -39,27 +42,21 @@ FLOAT_LINEAR(f16, MP_F16)
 FLOAT_LINEAR(bf16, MP_BF16)
 #undef FLOAT_LINEAR
 
-#define QUANTISED_LINEAR(T, FORMAT)                                                                                    \
+#define QUANTISED_LINEAR(T, FORMAT, TOGETHER)                                                                                    \
   static void ISA(multiply_##T)(const void *x, long xs, long rows, const char *w, long k, int panels, long first,      \
                                 long last, const float *bias, float *y, long ys) {                                     \
-    typedef void chunk(const char *, long, const char *, long, long, long, float *);                                   \
-    static chunk *const chunks[] = {ISA(chunk_##T##_1), ISA(chunk_##T##_2), ISA(chunk_##T##_3),                        \
-                                    ISA(chunk_##T##_4), ISA(chunk_##T##_5), ISA(chunk_##T##_6)};                       \
-    long panel = mp_panel_bytes(FORMAT, k), groups = mp_groups(k);                                                     \
+    long panel = mp_panel_bytes(FORMAT, k);                                                                            \
     for (long r = 0; r < rows;) {                                                                                      \
-      int now = ISA(take)(rows - r);                                                                                   \
-      float total[6 * MP_TILE] = {0};                                                                                  \
-      for (long g = 0; g < groups; g += MP_GROUPS_A_BLOCK) {                                                           \
-        long end = g + MP_GROUPS_A_BLOCK < groups ? g + MP_GROUPS_A_BLOCK : groups;                                    \
-        for (int p = 0; p < panels; p++)                                                                               \
-          chunks[now - 1]((const char *)x + r * xs, xs, w + p * panel, k, g, end, total + p * 16);                     \
-      }                                                                                                                \
+      int now = ISA(take)(rows - r, TOGETHER);                                                                         \
+      float total[TOGETHER * MP_TILE] = {0};                                                                           \
+      for (int p = 0; p < panels; p++)                                                                                 \
+        ISA(chunk_##T)((const char *)x + r * xs, xs, now, w + p * panel, k, total + p * 16);                           \
       ISA(finish)(total, now, first, last, bias, y + r * ys, ys);                                                      \
       r += now;                                                                                                        \
     }                                                                                                                  \
   }
-QUANTISED_LINEAR(q8, MP_Q8)
-QUANTISED_LINEAR(q4, MP_Q4)
+QUANTISED_LINEAR(q8, MP_Q8, 6)
+QUANTISED_LINEAR(q4, MP_Q4, 24)
 #undef QUANTISED_LINEAR
 
 // Rows of x as the products of quantised weights read them.
@@ -72,43 +69,29 @@ MP_INLINE float ISA(largest)(const float *x) {
   return __builtin_reduce_max(__builtin_elementwise_max(__builtin_elementwise_abs(a), __builtin_elementwise_abs(b)));
 }
 
-// 32 values times `inverse`, rounded to nearest even.
-MP_INLINE void ISA(round_group)(const float *x, float inverse, int32_t *out) {
-  for (int h = 0; h < 2; h++) {
-    v16 value = __builtin_elementwise_rint(ISA(load16)(x + 16 * h) * inverse);
-    i32x16 whole = __builtin_convertvector(value, i32x16);
-    memcpy(out + 16 * h, &whole, sizeof whole);
-  }
-}
-
 static void ISA(quantise_input)(const float *x, long k, int bits, char *out) {
   long groups = mp_groups(k);
   float most = bits == 16 ? 32767.0f : 127.0f;
   char *scales = out + groups * MP_GROUP * (bits / 8);
-  for (long g = 0; g < groups; g++) {
-    float group[MP_GROUP] = {0};
-    long count = k - g * MP_GROUP < MP_GROUP ? k - g * MP_GROUP : MP_GROUP;
-    memcpy(group, x + g * MP_GROUP, (size_t)count * 4);
-    float top = ISA(largest)(group), scale = top / most;
-    int32_t whole[MP_GROUP] = {0};
+  for (long g = 0; g < groups; g++, out += MP_GROUP * (bits / 8)) {
+    float padded[MP_GROUP] = {0};
+    const float *group = x + g * MP_GROUP;
+    long count = k - g * MP_GROUP;
+    if (count < MP_GROUP) group = memcpy(padded, group, (size_t)count * 4);
+    float top = ISA(largest)(group), scale = top / most, inverse = most / top;
     // What is no number, or too large for one, makes the whole group none; what is too small to divide by is zero.
-    if (!(top <= 3.0e38f))
-      scale = __builtin_nanf("");
-    else if (top < 1.0e-30f)
-      scale = 0;
-    else
-      ISA(round_group)(group, most / top, whole);
+    bool isNone = !(top <= 3.0e38f);
+    if (isNone || top < 1.0e-30f) scale = isNone ? __builtin_nanf("") : 0, inverse = 0, group = memset(padded, 0, sizeof padded);
+    i32x16 low = __builtin_convertvector(__builtin_elementwise_rint(ISA(load16)(group) * inverse), i32x16);
+    i32x16 high = __builtin_convertvector(__builtin_elementwise_rint(ISA(load16)(group + 16) * inverse), i32x16);
     if (bits == 16) {
-      int16_t narrow[MP_GROUP];
-      for (int i = 0; i < MP_GROUP; i++) narrow[i] = (int16_t)whole[i];
-      memcpy(out + g * sizeof narrow, narrow, sizeof narrow);
+      i16x16 narrow[2] = {__builtin_convertvector(low, i16x16), __builtin_convertvector(high, i16x16)};
+      memcpy(out, narrow, sizeof narrow);
       memcpy(scales + g * 4, &scale, 4);
     } else {
-      int8_t narrow[MP_GROUP];
-      int32_t sum = 0;
-      for (int i = 0; i < MP_GROUP; i++) narrow[i] = (int8_t)whole[i], sum += whole[i];
-      memcpy(out + g * sizeof narrow, narrow, sizeof narrow);
-      float pair[2] = {scale, scale * (float)sum};
+      i8x16 narrow[2] = {__builtin_convertvector(low, i8x16), __builtin_convertvector(high, i8x16)};
+      memcpy(out, narrow, sizeof narrow);
+      float pair[2] = {scale, scale * (float)__builtin_reduce_add(low + high)};
       memcpy(scales + g * 8, pair, 8);
     }
   }

@@ -17,6 +17,9 @@
 
 enum {
   MP_TILE = 16 * MP_PANELS_A_TILE,
+  // Bytes between what is read and what is asked for: far enough that it is there in time. Panels lie one behind the
+  // other, so what is ahead is what comes next.
+  MP_AHEAD = 4096,
   MP_GROUP = 32,
   MP_GROUPS_A_BLOCK = 8,
   MP_Q8_GROUP = 16 * MP_GROUP + 32,

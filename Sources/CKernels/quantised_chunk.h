@@ -1,4 +1,4 @@
-// Chunks of products of quantised weights: R rows of quantised x by one panel, over some groups of 32 columns. A group's
+// Chunks of products of quantised weights: up to six rows of quantised x by one panel. A group's
 // sum is an integer, so it is the same in any order; the groups' sums become floats and are added in their order.
 //
 // Included by kernel bodies, once for each instruction set.
@@ -24,13 +24,13 @@ MP_INLINE i32x16 ISA(dot2)(i32x16 sum, i16x32 w, int32_t x) {
 // x rows: k int16 in whole groups, then a float scale a group; `xs` bytes from row to row.
 #define Q8_CHUNK(R)                                                                                                    \
   static __attribute__((noinline)) void ISA(chunk_q8_##R)(                                                             \
-      const char *x, long xs, const char *w, long k, long first, long last, float *total) {                            \
-    long scales = mp_groups(k) * MP_GROUP * 2;                                                                         \
-    w += first * MP_Q8_GROUP;                                                                                          \
-    for (long g = first; g < last; g++, w += MP_Q8_GROUP) {                                                            \
+      const char *x, long xs, const char *w, long k, float *total) {                                                   \
+    long groups = mp_groups(k), scales = groups * MP_GROUP * 2;                                                        \
+    for (long g = 0; g < groups; g++, w += MP_Q8_GROUP) {                                                              \
       i32x16 sum[R];                                                                                                   \
       for (int r = 0; r < R; r++) sum[r] = (i32x16){0};                                                                \
       const char *in = x + g * MP_GROUP * 2;                                                                           \
+      for (int i = 0; i < MP_Q8_GROUP; i += 64) __builtin_prefetch(w + MP_AHEAD + i);                                  \
       _Pragma("clang loop unroll_count(2)") for (int s = 0; s < MP_GROUP / 2; s++) {                                   \
         i8x32 narrow;                                                                                                  \
         memcpy(&narrow, w + s * 32, sizeof narrow);                                                                    \
@@ -54,91 +54,104 @@ MP_INLINE i32x16 ISA(dot2)(i32x16 sum, i16x32 w, int32_t x) {
 Q8_CHUNK(1) Q8_CHUNK(2) Q8_CHUNK(3) Q8_CHUNK(4) Q8_CHUNK(5) Q8_CHUNK(6)
 #undef Q8_CHUNK
 
-#if MP_LEVEL != MP_AVX2
-// sum[lane] += the four products of w[4 lane …] and the four int8 of x.
-MP_INLINE i32x16 ISA(dot4)(i32x16 sum, u8x64 w, int32_t x) {
-#if MP_LEVEL == MP_AVX512
-  return (i32x16)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)w, _mm512_set1_epi32(x));
-#else
-  u32x16 word = (u32x16)w;
-  for (int b = 0; b < 4; b++)
-    sum += __builtin_convertvector(word >> 8 * b & 255, i32x16) * (int32_t)(int8_t)(x >> 8 * b);
-  return sum;
-#endif
+static void ISA(chunk_q8)(const char *x, long xs, int rows, const char *w, long k, float *total) {
+  typedef void chunk(const char *, long, const char *, long, float *);
+  static chunk *const chunks[] = {ISA(chunk_q8_1), ISA(chunk_q8_2), ISA(chunk_q8_3),
+                                  ISA(chunk_q8_4), ISA(chunk_q8_5), ISA(chunk_q8_6)};
+  chunks[rows - 1](x, xs, w, k, total);
 }
-#endif
 
-// The integer sums of one group for R rows. AVX2 adds eight products of 4 by 8 bits in 16 bits, 8 * 2 * 15 * 127 at most.
+// Half a group of four-bit weights, eight lanes wide for AVX2 and sixteen elsewhere, stays in registers for all rows.
 #if MP_LEVEL == MP_AVX2
-#define Q4_SUMS(R)                                                                                                     \
-  MP_INLINE void ISA(sums_q4_##R)(const char *in, long xs, const char *w, i32x16 *sum) {                               \
-    _Pragma("clang loop unroll(full)") for (int h = 0; h < 2; h++) {                                                   \
-      __m256i part[R];                                                                                                 \
-      for (int r = 0; r < R; r++) part[r] = _mm256_setzero_si256();                                                    \
-      const __m256i mask = _mm256_set1_epi8(15);                                                                       \
-      _Pragma("clang loop unroll(full)") for (int j = 0; j < 4; j++) {                                                 \
-        __m256i raw = _mm256_loadu_si256((const __m256i *)(w + j * 64 + h * 32));                                      \
-        __m256i low = _mm256_and_si256(raw, mask), high = _mm256_and_si256(_mm256_srli_epi16(raw, 4), mask);           \
-        _Pragma("clang loop unroll(full)") for (int r = 0; r < R; r++) {                                               \
-          int32_t x[2];                                                                                                \
-          memcpy(x, in + r * xs + j * 8, 8);                                                                           \
-          part[r] = _mm256_add_epi16(part[r], _mm256_maddubs_epi16(low, _mm256_set1_epi32(x[0])));                     \
-          part[r] = _mm256_add_epi16(part[r], _mm256_maddubs_epi16(high, _mm256_set1_epi32(x[1])));                    \
-        }                                                                                                              \
-      }                                                                                                                \
-      for (int r = 0; r < R; r++) {                                                                                    \
-        __m256i wide = _mm256_madd_epi16(part[r], _mm256_set1_epi16(1));                                               \
-        memcpy((char *)&sum[r] + h * 32, &wide, 32);                                                                   \
-      }                                                                                                                \
-    }                                                                                                                  \
+enum { ISA(q4_lanes) = 8 };
+typedef v8 ISA(q4_floats);
+typedef __m256i ISA(q4_bytes);
+
+MP_INLINE void ISA(unpack_q4)(const char *w, ISA(q4_bytes) * low, ISA(q4_bytes) * high) {
+  __m256i raw = _mm256_loadu_si256((const __m256i *)w), mask = _mm256_set1_epi8(15);
+  *low = _mm256_and_si256(raw, mask);
+  *high = _mm256_and_si256(_mm256_srli_epi16(raw, 4), mask);
+}
+
+// The sums of a group as floats. Eight products of 4 by 8 bits are at most 8 * 2 * 15 * 127: they fit 16 bits.
+MP_INLINE v8 ISA(sum_q4)(const ISA(q4_bytes) * w, const char *in) {
+  __m256i sum = _mm256_setzero_si256();
+  _Pragma("clang loop unroll(full)") for (int j = 0; j < MP_GROUP / 4; j++) {
+    int32_t x;
+    memcpy(&x, in + j * 4, 4);
+    sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(w[j], _mm256_set1_epi32(x)));
   }
+  return (v8)_mm256_cvtepi32_ps(_mm256_madd_epi16(sum, _mm256_set1_epi16(1)));
+}
+
+MP_INLINE v8 ISA(bytes_q4)(const char *p) {
+  return (v8)_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+}
+
+MP_INLINE v8 ISA(halves_q4)(const char *p) { return (v8)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
 #else
-#define Q4_SUMS(R)                                                                                                     \
-  MP_INLINE void ISA(sums_q4_##R)(const char *in, long xs, const char *w, i32x16 *sum) {                               \
-    for (int r = 0; r < R; r++) sum[r] = (i32x16){0};                                                                  \
-    _Pragma("clang loop unroll(full)") for (int j = 0; j < 4; j++) {                                                   \
-      u8x64 raw;                                                                                                       \
-      memcpy(&raw, w + j * 64, sizeof raw);                                                                            \
-      u8x64 low = raw & 15, high = raw >> 4;                                                                           \
-      _Pragma("clang loop unroll(full)") for (int r = 0; r < R; r++) {                                                 \
-        int32_t x[2];                                                                                                  \
-        memcpy(x, in + r * xs + j * 8, 8);                                                                             \
-        sum[r] = ISA(dot4)(ISA(dot4)(sum[r], low, x[0]), high, x[1]);                                                  \
-      }                                                                                                                \
-    }                                                                                                                  \
+enum { ISA(q4_lanes) = 16 };
+typedef v16 ISA(q4_floats);
+typedef u8x64 ISA(q4_bytes);
+
+MP_INLINE void ISA(unpack_q4)(const char *w, ISA(q4_bytes) * low, ISA(q4_bytes) * high) {
+  u8x64 raw;
+  memcpy(&raw, w, sizeof raw);
+  *low = raw & 15;
+  *high = raw >> 4;
+}
+
+MP_INLINE v16 ISA(sum_q4)(const ISA(q4_bytes) * w, const char *in) {
+  i32x16 sum = {0};
+  _Pragma("clang loop unroll(full)") for (int j = 0; j < MP_GROUP / 4; j++) {
+    int32_t x;
+    memcpy(&x, in + j * 4, 4);
+#if MP_LEVEL == MP_AVX512
+    sum = (i32x16)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)w[j], _mm512_set1_epi32(x));
+#else
+    u32x16 word = (u32x16)w[j];
+    for (int b = 0; b < 4; b++)
+      sum += __builtin_convertvector(word >> 8 * b & 255, i32x16) * (int32_t)(int8_t)(x >> 8 * b);
+#endif
   }
+  return __builtin_convertvector(sum, v16);
+}
+
+MP_INLINE v16 ISA(bytes_q4)(const char *p) {
+  u8x16 bytes;
+  memcpy(&bytes, p, sizeof bytes);
+  return __builtin_convertvector(bytes, v16);
+}
+
+MP_INLINE v16 ISA(halves_q4)(const char *p) { return ISA(halves16)(p); }
 #endif
 
 // x rows: k int8 in whole groups, then for each group a float scale and the float sum of what it stands for.
-#define Q4_CHUNK(R)                                                                                                    \
-  Q4_SUMS(R)                                                                                                           \
-  static __attribute__((noinline)) void ISA(chunk_q4_##R)(                                                             \
-      const char *x, long xs, const char *w, long k, long first, long last, float *total) {                            \
-    long scales = mp_groups(k) * MP_GROUP;                                                                             \
-    v16 d, m;                                                                                                          \
-    for (long g = first; g < last; g++) {                                                                              \
-      const char *block = w + g / MP_GROUPS_A_BLOCK * MP_Q4_BLOCK;                                                     \
-      if (g == first || g % MP_GROUPS_A_BLOCK == 0) {                                                                  \
-        d = ISA(halves16)(block);                                                                                      \
-        m = ISA(halves16)(block + 32);                                                                                 \
-      }                                                                                                                \
-      const char *group = block + MP_Q4_HEAD + g % MP_GROUPS_A_BLOCK * MP_Q4_GROUP;                                    \
-      i32x16 sum[R];                                                                                                   \
-      ISA(sums_q4_##R)(x + g * MP_GROUP, xs, group + 32, sum);                                                         \
-      u8x16 bytes;                                                                                                     \
-      memcpy(&bytes, group, sizeof bytes);                                                                             \
-      v16 scale = d * __builtin_convertvector(bytes, v16);                                                             \
-      memcpy(&bytes, group + 16, sizeof bytes);                                                                        \
-      v16 minimum = -m * __builtin_convertvector(bytes, v16);                                                          \
-      for (int r = 0; r < R; r++) {                                                                                    \
-        float own[2];                                                                                                  \
-        memcpy(own, x + r * xs + scales + g * 8, 8);                                                                   \
-        float *place = total + r * MP_TILE;                                                                            \
-        v16 value = ISA(fma16)(__builtin_convertvector(sum[r], v16), scale * own[0], ISA(load16)(place));              \
-        ISA(store16)(place, ISA(fma16)(minimum, own[1] - (v16){0}, value));                                            \
-      }                                                                                                                \
-    }                                                                                                                  \
+static __attribute__((noinline)) void ISA(chunk_q4)(
+    const char *x, long xs, int rows, const char *w, long k, float *total) {
+  long groups = mp_groups(k), scales = groups * MP_GROUP;
+  ISA(q4_floats) none = {0};
+  for (long g = 0; g < groups; g++) {
+    const char *block = w + g / MP_GROUPS_A_BLOCK * MP_Q4_BLOCK;
+    const char *group = block + MP_Q4_HEAD + g % MP_GROUPS_A_BLOCK * MP_Q4_GROUP;
+    for (int i = 0; i < MP_Q4_GROUP; i += 64) __builtin_prefetch(group + MP_AHEAD + i);
+    for (int l = 0; l < 16; l += ISA(q4_lanes)) {
+      ISA(q4_bytes) part[MP_GROUP / 4];
+      _Pragma("clang loop unroll(full)") for (int j = 0; j < MP_GROUP / 8; j++)
+          ISA(unpack_q4)(group + 32 + j * 64 + l * 4, &part[2 * j], &part[2 * j + 1]);
+      ISA(q4_floats) scale = ISA(halves_q4)(block + l * 2) * ISA(bytes_q4)(group + l);
+      ISA(q4_floats) minimum = -ISA(halves_q4)(block + 32 + l * 2) * ISA(bytes_q4)(group + 16 + l);
+      const char *in = x + g * MP_GROUP, *own = x + scales + g * 8;
+      float *place = total + l;
+      _Pragma("clang loop unroll_count(2)") for (int r = 0; r < rows; r++, in += xs, own += xs, place += MP_TILE) {
+        float pair[2];
+        memcpy(pair, own, sizeof pair);
+        ISA(q4_floats) value;
+        memcpy(&value, place, sizeof value);
+        value = __builtin_elementwise_fma(ISA(sum_q4)(part, in), scale * pair[0], value);
+        value = __builtin_elementwise_fma(minimum, pair[1] - none, value);
+        memcpy(place, &value, sizeof value);
+      }
+    }
   }
-Q4_CHUNK(1) Q4_CHUNK(2) Q4_CHUNK(3) Q4_CHUNK(4) Q4_CHUNK(5) Q4_CHUNK(6)
-#undef Q4_CHUNK
-#undef Q4_SUMS
+}

@@ -18,17 +18,8 @@ package struct Machine: Sendable {
     threads = engine.threads
     let level = Int(mp_instructions())
     instructions = level == MP_AVX512 ? "avx512" : level == MP_AVX2 ? "avx2" : "generic"
-    let count = 256 << 20
-    let buffer = Tensor(rows: count / 4 / 1024, columns: 1024)
-    buffer.withMutable { $0.update(repeating: 1, count: count / 4) }
-    let piece = count / engine.threads
-    readBandwidth = Self.best { () -> Double in
-      buffer.withValues { values in
-        let start = UnsafeRawPointer(values)
-        engine.parallel(engine.threads) { _ = mp_read_streams(start + $0 * piece, piece) }
-      }
-      return Double(piece * engine.threads) / 1e9
-    }
+    let reader = ReadProbe()
+    readBandwidth = Self.best { reader.read(engine) / 1e9 }
     arithmetic = Self.best { () -> Double in
       let sums = Tensor(rows: 1, columns: engine.threads)
       let rounds = 4_000_000
@@ -51,6 +42,26 @@ package struct Machine: Sendable {
       let seconds = timed { amount = work() }
       return amount / seconds
     }.max() ?? 0
+  }
+}
+
+/// Memory that no cache holds, to read from end to end.
+struct ReadProbe {
+  private let buffer: Tensor
+
+  init() {
+    buffer = Tensor(rows: 1 << 16, columns: 2048)
+    buffer.withMutable { values in for index in 0..<buffer.count { values[index] = Float(index) } }
+  }
+
+  /// Reads all of it; returns how many bytes that were.
+  func read(_ engine: Engine) -> Double {
+    let piece = buffer.count * 4 / engine.threads
+    buffer.withValues { values in
+      let start = UnsafeRawPointer(values)
+      engine.parallel(engine.threads) { _ = mp_read_streams(start + $0 * piece, piece) }
+    }
+    return Double(piece * engine.threads)
   }
 }
 

@@ -5,6 +5,8 @@ import Tensors
 package struct ModelTiming: Sendable {
   package let shape: String
   package let weights: String
+  /// Read bandwidth while it was measured, in its turn: machines drift. 10⁹ bytes a second.
+  package let readBandwidth: Double
   /// Bytes that a token reads: weights of the layers and the head, keys and values.
   package let bytesPerToken: Int
   /// Milliseconds of a pass over n rows of one sequence behind 512 tokens, logits of all rows.
@@ -25,9 +27,7 @@ package struct ModelTiming: Sendable {
   package var token: Double { (forward.first?.milliseconds ?? 0) / 1000 }
 
   /// The share of the read bandwidth that plain decoding reaches.
-  package func roof(_ machine: Machine) -> Double {
-    token > 0 ? Double(bytesPerToken) / token / 1e9 / machine.readBandwidth : 0
-  }
+  package var roof: Double { token > 0 ? Double(bytesPerToken) / token / 1e9 / readBandwidth : 0 }
 
   /// The share of the f32 peak that a prompt reaches.
   package func prefillShare(_ machine: Machine) -> Double { prefill * operationsPerToken / 1e9 / machine.arithmetic }
@@ -51,11 +51,19 @@ package struct ModelTiming: Sendable {
     _ = read(prompt, cache)
     var prefills: [Double] = []
     var passes = Self.rowCounts.map { _ in [Double]() }
+    var reads: [Double] = []
+    let probe = ReadProbe()
     let start = ContinuousClock.now
     // Every round times every count, so that a machine that drifts meets all alike; the first warms up.
     var rounds = 0
     while rounds < 4 || ((ContinuousClock.now - start) / .seconds(1) < seconds && rounds < 50) {
       for (index, rows) in Self.rowCounts.enumerated() {
+        // Beside the passes that are bound by it.
+        if index % 4 == 2 {
+          var bytes = 0.0
+          let taken = timed { bytes = probe.read(engine) }
+          if rounds > 0 { reads.append(bytes / taken / 1e9) }
+        }
         let taken = timed {
           let hidden = read(language.embed(Array(tokens.prefix(rows))), cache)
           _ = language.logits(hidden, engine)
@@ -74,6 +82,7 @@ package struct ModelTiming: Sendable {
       rounds += 1
     }
     forward = zip(Self.rowCounts, passes).map { ($0, median($1) * 1000) }
+    readBandwidth = median(reads)
     prefill = Double(context) / median(prefills)
     bytesPerToken = language.weightBytes + sizes.cacheBytes(tokens: context)
     operationsPerToken =

@@ -1,20 +1,3 @@
-import CKernels
-import Foundation
-
-/// Memory of one tensor, aligned to a cache line.
-final class TensorStorage: @unchecked Sendable {
-  let start: UnsafeMutablePointer<Float>
-  let count: Int
-
-  init(count: Int) {
-    self.count = count
-    start = UnsafeMutableRawPointer.allocate(byteCount: max(count, 1) * 4, alignment: 64)
-      .bindMemory(to: Float.self, capacity: max(count, 1))
-  }
-
-  deinit { UnsafeMutableRawPointer(start).deallocate() }
-}
-
 /// Rows of 32-bit floats: what flows between the operations.
 ///
 /// A tensor shares its memory when copied. Operations write only tensors that they have just made, so a tensor that

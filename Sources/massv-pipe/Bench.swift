@@ -95,8 +95,8 @@ struct Bench: ParsableCommand {
   private func table(_ timing: ModelTiming, _ machine: Machine) -> String {
     var text = String(
       format:
-        "\n%@ %@: %.1f tokens/s, %.0f %% of the read bandwidth; a prompt of 512 %.1f tokens/s, %.0f %% of the f32 peak",
-      timing.shape, timing.weights, 1 / timing.token, 100 * timing.roof(machine), timing.prefill,
+        "\n%@ %@: %.1f tokens/s, %.0f %% of %.1f GB/s; a prompt of 512 %.1f tokens/s, %.0f %% of the f32 peak",
+      timing.shape, timing.weights, 1 / timing.token, 100 * timing.roof, timing.readBandwidth, timing.prefill,
       100 * timing.prefillShare(machine))
     if let vision = timing.vision { text += String(format: "; a picture of 448×448 %.2f s", vision) }
     let first = timing.forward[0].milliseconds
@@ -138,7 +138,9 @@ struct Bench: ParsableCommand {
     object.key("decode_tps")
     object.number(1 / timing.token, decimals: 2)
     object.key("decode_roof")
-    object.number(timing.roof(machine), decimals: 3)
+    object.number(timing.roof, decimals: 3)
+    object.key("read_gbs")
+    object.number(timing.readBandwidth, decimals: 1)
     object.key("forward_ms")
     object.object { passes in
       for pass in timing.forward {

@@ -1,0 +1,76 @@
+import Foundation
+import Synchronization
+
+/// Memory of one tensor, aligned to a cache line.
+final class TensorStorage: @unchecked Sendable {
+  let start: UnsafeMutablePointer<Float>
+  let count: Int
+  private let size: Int
+
+  init(count: Int) {
+    self.count = count
+    size = MemoryShelf.size(max(count, 1) * 4)
+    start = MemoryShelf.shared.take(size).bindMemory(to: Float.self, capacity: size / 4)
+  }
+
+  deinit { MemoryShelf.shared.give(UnsafeMutableRawPointer(start), size) }
+}
+
+/// Memory of tensors that are gone, for those that come: a pass needs the sizes of the pass before it, and fresh pages
+/// would be cleared by the system each time.
+private final class MemoryShelf: Sendable {
+  static let shared = MemoryShelf()
+
+  /// Below, the system's own allocator is quick enough.
+  private static let smallest = 32 << 10
+  /// Beyond, a block is a model's weight or the like: it goes back to the system.
+  private static let largest = 256 << 20
+  /// Bytes that are kept at most.
+  private static let most = 512 << 20
+  private static let hugePage = 2 << 20
+
+  private struct Shelves {
+    var blocks: [Int: [UInt]] = [:]
+    var bytes = 0
+  }
+
+  private let shelves = Mutex(Shelves())
+
+  /// The size of the block that holds so many bytes: eight sizes between a power of two and the next.
+  static func size(_ bytes: Int) -> Int {
+    guard bytes >= smallest, bytes <= largest else { return bytes }
+    let step = 1 << (Int.bitWidth - 1 - bytes.leadingZeroBitCount - 3)
+    return (bytes + step - 1) / step * step
+  }
+
+  private static func isKept(_ size: Int) -> Bool { (smallest...largest).contains(size) }
+
+  func take(_ size: Int) -> UnsafeMutableRawPointer {
+    if Self.isKept(size) {
+      let found = shelves.withLock { shelves -> UInt? in
+        guard let block = shelves.blocks[size]?.popLast() else { return nil }
+        shelves.bytes -= size
+        return block
+      }
+      if let found, let place = UnsafeMutableRawPointer(bitPattern: found) { return place }
+    }
+    let isLarge = size >= Self.hugePage
+    let place = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: isLarge ? Self.hugePage : 64)
+    // Large pages, where the system has them: weights are read from end to end, and every small page would be looked up.
+    if isLarge { madvise(place, size / Self.hugePage * Self.hugePage, MADV_HUGEPAGE) }
+    return place
+  }
+
+  func give(_ place: UnsafeMutableRawPointer, _ size: Int) {
+    if Self.isKept(size) {
+      let isKept = shelves.withLock { shelves -> Bool in
+        guard shelves.bytes + size <= Self.most else { return false }
+        shelves.blocks[size, default: []].append(UInt(bitPattern: place))
+        shelves.bytes += size
+        return true
+      }
+      if isKept { return }
+    }
+    place.deallocate()
+  }
+}
