@@ -5,6 +5,8 @@
 #include <string.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #include "ckernels.h"
@@ -24,6 +26,7 @@ typedef int8_t i8x16 __attribute__((vector_size(16), aligned(1)));
 typedef int16_t i16x16 __attribute__((vector_size(32), aligned(2)));
 typedef int8_t i8x32 __attribute__((vector_size(32), aligned(1)));
 typedef int16_t i16x32 __attribute__((vector_size(64), aligned(2)));
+typedef uint8_t u8x8 __attribute__((vector_size(8), aligned(1)));
 typedef uint8_t u8x16 __attribute__((vector_size(16), aligned(1)));
 typedef uint8_t u8x64 __attribute__((vector_size(64), aligned(1)));
 #define MP_INLINE static inline __attribute__((always_inline))
@@ -62,6 +65,16 @@ typedef uint8_t u8x64 __attribute__((vector_size(64), aligned(1)));
   (mp_instructions() == MP_AVX512  ? name##_avx512(__VA_ARGS__) \
    : mp_instructions() == MP_AVX2 ? name##_avx2(__VA_ARGS__)   \
                                    : name##_generic(__VA_ARGS__))
+#elif defined(__aarch64__)
+#pragma clang attribute push(__attribute__((target("dotprod"))), apply_to = function)
+#define ISA(name) name##_neon
+#define MP_LEVEL MP_NEON
+#include "lanes.h"
+#include KERNEL_BODY
+#undef MP_LEVEL
+#undef ISA
+#pragma clang attribute pop
+#define MP_CALL(name, ...) (mp_instructions() == MP_NEON ? name##_neon(__VA_ARGS__) : name##_generic(__VA_ARGS__))
 #else
 #define MP_CALL(name, ...) name##_generic(__VA_ARGS__)
 #endif

@@ -22,6 +22,14 @@ MP_INLINE v16 ISA(share16)(v16 a, v16 b) {
   return ISA(choose16)(some, a / ISA(choose16)(some, b, ISA(all16)(1)), (v16){0});
 }
 
+// The scale of a group, or none where the group holds what is no finite number: no weight is passed over in silence.
+MP_INLINE v16 ISA(or_none16)(const float *x, v16 scale) {
+  i32x16 fine = {0};
+  fine = ~fine;
+  for (int i = 0; i < MP_GROUP; i++) fine &= __builtin_elementwise_abs(ISA(load16)(x + 16 * i)) <= ISA(all16)(3.4e38f);
+  return ISA(choose16)(fine, scale, ISA(all16)(__builtin_nanf("")));
+}
+
 static void ISA(pack_q8)(const float *columns, long k, char *out) {
   for (long g = 0; g < mp_groups(k); g++, columns += 16 * MP_GROUP, out += MP_Q8_GROUP) {
     v16 top = {0};
@@ -29,6 +37,7 @@ static void ISA(pack_q8)(const float *columns, long k, char *out) {
       top = __builtin_elementwise_max(top, __builtin_elementwise_abs(ISA(load16)(columns + 16 * i)));
     v16 scale = ISA(rounded_half16)(__builtin_elementwise_min(top / 127.0f, ISA(all16)(65504)));
     v16 inverse = ISA(share16)(ISA(all16)(1), scale);
+    scale = ISA(or_none16)(columns, scale);
     for (int i = 0; i < MP_GROUP; i++) {
       v16 q = __builtin_elementwise_rint(ISA(load16)(columns + 16 * i) * inverse);
       q = __builtin_elementwise_max(__builtin_elementwise_min(q, ISA(all16)(127)), ISA(all16)(-127));
@@ -96,7 +105,9 @@ static void ISA(pack_q4_block)(const float *columns, int groups, char *out) {
   }
   d = ISA(rounded_half16)(__builtin_elementwise_min(d / 255.0f, ISA(all16)(65504)));
   m = ISA(rounded_half16)(__builtin_elementwise_min(m / 255.0f, ISA(all16)(65504)));
-  ISA(store_half16)(out, d);
+  v16 kept = d;
+  for (int g = 0; g < groups; g++) kept = ISA(or_none16)(columns + g * 16 * MP_GROUP, kept);
+  ISA(store_half16)(out, kept);
   ISA(store_half16)(out + 32, m);
   out += MP_Q4_HEAD;
   for (int g = 0; g < groups; g++, out += MP_Q4_GROUP) {

@@ -37,6 +37,8 @@ struct mp_pool {
 static void pause_briefly(void) {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __builtin_arm_yield();
 #endif
 }
 

@@ -4,7 +4,19 @@
 // Included by kernel bodies, once for each instruction set.
 #include "panels.h"
 
-// sum[lane] += w[2 lane] * x[0] + w[2 lane + 1] * x[1], the two of x as one word.
+// Two columns of 16 lanes, as dot2 reads them: a lane's two side by side, but one column after the other for NEON,
+// which multiplies by one number of x at a time.
+MP_INLINE i16x32 ISA(widen_q8)(const char *w) {
+  i8x32 narrow;
+  memcpy(&narrow, w, sizeof narrow);
+#if MP_LEVEL == MP_NEON
+  narrow = __builtin_shufflevector(narrow, narrow, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30,  //
+                                   1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+#endif
+  return __builtin_convertvector(narrow, i16x32);
+}
+
+// sum[lane] += a lane's two of w, each times its own of x, the two of x as one word.
 MP_INLINE i32x16 ISA(dot2)(i32x16 sum, i16x32 w, int32_t x) {
 #if MP_LEVEL == MP_AVX512
   return (i32x16)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)w, _mm512_set1_epi32(x));
@@ -15,11 +27,28 @@ MP_INLINE i32x16 ISA(dot2)(i32x16 sum, i16x32 w, int32_t x) {
   for (int h = 0; h < 2; h++) part[h] = _mm256_add_epi32(part[h], _mm256_madd_epi16(half[h], pair));
   memcpy(&sum, part, sizeof sum);
   return sum;
+#elif MP_LEVEL == MP_NEON
+  int16x4_t pair = vreinterpret_s16_s32(vdup_n_s32(x));
+  int16x4_t half[8];
+  int32x4_t part[4];
+  memcpy(half, &w, sizeof w);
+  memcpy(part, &sum, sizeof sum);
+  for (int l = 0; l < 4; l++) part[l] = vmlal_lane_s16(vmlal_lane_s16(part[l], half[l], pair, 0), half[4 + l], pair, 1);
+  memcpy(&sum, part, sizeof sum);
+  return sum;
 #else
   i32x16 low = ((i32x16)w << 16) >> 16, high = (i32x16)w >> 16;
   return sum + low * (int32_t)(int16_t)x + high * (x >> 16);
 #endif
 }
+
+// The sums of six rows leave NEON no registers for a second step.
+#undef Q8_UNROLL
+#if MP_LEVEL == MP_NEON
+#define Q8_UNROLL _Pragma("clang loop unroll(disable)")
+#else
+#define Q8_UNROLL _Pragma("clang loop unroll_count(2)")
+#endif
 
 // x rows: k int16 in whole groups, then a float scale a group; `xs` bytes from row to row.
 #define Q8_CHUNK(R)                                                                                                    \
@@ -31,10 +60,8 @@ MP_INLINE i32x16 ISA(dot2)(i32x16 sum, i16x32 w, int32_t x) {
       for (int r = 0; r < R; r++) sum[r] = (i32x16){0};                                                                \
       const char *in = x + g * MP_GROUP * 2;                                                                           \
       for (int i = 0; i < MP_Q8_GROUP; i += 64) __builtin_prefetch(w + MP_AHEAD + i);                                  \
-      _Pragma("clang loop unroll_count(2)") for (int s = 0; s < MP_GROUP / 2; s++) {                                   \
-        i8x32 narrow;                                                                                                  \
-        memcpy(&narrow, w + s * 32, sizeof narrow);                                                                    \
-        i16x32 row = __builtin_convertvector(narrow, i16x32);                                                          \
+      Q8_UNROLL for (int s = 0; s < MP_GROUP / 2; s++) {                                                               \
+        i16x32 row = ISA(widen_q8)(w + s * 32);                                                                        \
         _Pragma("clang loop unroll(full)") for (int r = 0; r < R; r++) {                                               \
           int32_t pair;                                                                                                \
           memcpy(&pair, in + r * xs + s * 4, 4);                                                                       \
@@ -61,7 +88,8 @@ static void ISA(chunk_q8)(const char *x, long xs, int rows, const char *w, long 
   chunks[rows - 1](x, xs, w, k, total);
 }
 
-// Half a group of four-bit weights, eight lanes wide for AVX2 and sixteen elsewhere, stays in registers for all rows.
+// A group of four-bit weights, eight lanes of it for AVX2 and NEON and sixteen elsewhere, stays in registers for all
+// rows.
 #if MP_LEVEL == MP_AVX2
 enum { ISA(q4_lanes) = 8 };
 typedef v8 ISA(q4_floats);
@@ -89,6 +117,41 @@ MP_INLINE v8 ISA(bytes_q4)(const char *p) {
 }
 
 MP_INLINE v8 ISA(halves_q4)(const char *p) { return (v8)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
+#elif MP_LEVEL == MP_NEON
+enum { ISA(q4_lanes) = 8 };
+typedef v8 ISA(q4_floats);
+typedef int8x16x2_t ISA(q4_bytes);
+
+MP_INLINE void ISA(unpack_q4)(const char *w, ISA(q4_bytes) * low, ISA(q4_bytes) * high) {
+  for (int h = 0; h < 2; h++) {
+    uint8x16_t raw = vld1q_u8((const uint8_t *)w + 16 * h);
+    low->val[h] = vreinterpretq_s8_u8(vandq_u8(raw, vdupq_n_u8(15)));
+    high->val[h] = vreinterpretq_s8_u8(vshrq_n_u8(raw, 4));
+  }
+}
+
+MP_INLINE v8 ISA(sum_q4)(const ISA(q4_bytes) * w, const char *in) {
+  int32x4_t sum[2] = {vdupq_n_s32(0), vdupq_n_s32(0)};
+  i32x8 x;
+  memcpy(&x, in, sizeof x);
+  _Pragma("clang loop unroll(full)") for (int j = 0; j < MP_GROUP / 4; j++)
+      for (int h = 0; h < 2; h++) sum[h] = vdotq_s32(sum[h], w[j].val[h], vreinterpretq_s8_s32(vdupq_n_s32(x[j])));
+  i32x8 all;
+  memcpy(&all, sum, sizeof all);
+  return __builtin_convertvector(all, v8);
+}
+
+MP_INLINE v8 ISA(bytes_q4)(const char *p) {
+  u8x8 bytes;
+  memcpy(&bytes, p, sizeof bytes);
+  return __builtin_convertvector(bytes, v8);
+}
+
+MP_INLINE v8 ISA(halves_q4)(const char *p) {
+  f16x8 half;
+  memcpy(&half, p, sizeof half);
+  return __builtin_convertvector(half, v8);
+}
 #else
 enum { ISA(q4_lanes) = 16 };
 typedef v16 ISA(q4_floats);

@@ -25,6 +25,8 @@ package protocol VisionModel: Sendable {
   var summary: String { get }
   /// The token in a prompt that stands for one visual token.
   var imageToken: Int32 { get }
+  /// Every product of the tower and the projector.
+  var linears: [Linear] { get }
   /// What stands for the picture in a rendered prompt.
   var placeholder: String { get }
   /// Every token that has to do with pictures: what a text-only drafter does not see.

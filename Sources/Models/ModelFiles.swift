@@ -8,8 +8,8 @@ package struct ModelFiles: Sendable {
   package let config: ConfigReader
   /// What products are computed with, nil for as stored.
   package let format: WeightFormat?
-  /// Whose threads pack the weights.
-  package let engine: Engine
+  /// Whose threads pack the weights; nil to look at names and shapes alone, and leave the values where they are.
+  package let engine: Engine?
   private let cacheType: ElementType?
   private let gguf: GGUFParts?
   /// Whether there is a configuration alone, and weights are made up to measure with.
@@ -29,7 +29,7 @@ package struct ModelFiles: Sendable {
   ///   - cacheType: what caches of keys and values hold: f32, f16, or nil for f16 beside quantised weights.
   package init(
     path: String, vision: String? = nil, format: WeightFormat? = nil, cacheType: ElementType? = nil,
-    engine: Engine = Engine(threads: 1)
+    engine: Engine? = Engine(threads: 1)
   ) throws {
     self.path = path
     self.cacheType = cacheType
@@ -76,7 +76,7 @@ package struct ModelFiles: Sendable {
   func loader(_ store: WeightStore, rename: @escaping @Sendable (String) -> String = { $0 }) -> WeightLoader {
     let isQuantised = format?.isQuantised ?? store.isQuantised
     var kept: PackedCache?
-    if let format, format.isQuantised, !isInvented, let folder = PackedCache.standardFolder {
+    if let engine, let format, format.isQuantised, !isInvented, let folder = PackedCache.standardFolder {
       kept = PackedCache(folder: folder, sources: store.files, format: format, engine)
     }
     return WeightLoader(

@@ -10,7 +10,7 @@ package struct Projector: Sendable {
   private let norm: RMSNorm?
 
   /// Reads `massv.json` and `projector.safetensors` of a drafter's folder.
-  package init(folder: String, massv: ConfigReader, outputs: Int, _ engine: Engine) throws {
+  package init(folder: String, massv: ConfigReader, outputs: Int, _ engine: Engine?) throws {
     let inputs = try massv.count("vision_width")
     guard let settings = massv.object("projector") else {
       throw massv.invalid("projector", expected: "an object")

@@ -16,7 +16,8 @@ package struct WeightLoader: Sendable {
   package let format: WeightFormat?
   /// What caches of keys and values hold.
   let cacheType: ElementType
-  private let engine: Engine
+  /// nil where the weights' values are not wanted.
+  private let engine: Engine?
   private let kept: PackedCache?
   /// Whether norms are stored with the 1 that Gemma adds to them.
   private let normsHoldOne: Bool
@@ -25,12 +26,12 @@ package struct WeightLoader: Sendable {
   private var part = Part.layer
 
   /// Weights as they are stored.
-  init(_ store: WeightStore, _ engine: Engine) {
+  init(_ store: WeightStore, _ engine: Engine?) {
     self.init(store, format: nil, cacheType: .f32, kept: nil, engine, normsHoldOne: false) { $0 }
   }
 
   init(
-    _ store: WeightStore, format: WeightFormat?, cacheType: ElementType, kept: PackedCache?, _ engine: Engine,
+    _ store: WeightStore, format: WeightFormat?, cacheType: ElementType, kept: PackedCache?, _ engine: Engine?,
     normsHoldOne: Bool, rename: @escaping @Sendable (String) -> String
   ) {
     self.store = store
@@ -70,6 +71,7 @@ package struct WeightLoader: Sendable {
 
   /// Stored rows, packed; `name` is what they are kept under.
   func packed(_ stored: StoredTensor, _ name: String) -> Weight {
+    guard let engine else { return Weight(weighing: stored, as: partFormat) }
     guard let format = partFormat, let kept else { return Weight(stored, as: partFormat, engine) }
     return kept.weight(name, rows: stored.rows, columns: stored.columns, format: format) {
       Weight(stored, as: format, engine)

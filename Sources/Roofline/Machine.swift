@@ -16,8 +16,7 @@ package struct Machine: Sendable {
   /// Measures for about a second.
   package init(_ engine: Engine) {
     threads = engine.threads
-    let level = Int(mp_instructions())
-    instructions = level == MP_AVX512 ? "avx512" : level == MP_AVX2 ? "avx2" : "generic"
+    instructions = [MP_AVX2: "avx2", MP_AVX512: "avx512", MP_NEON: "neon"][mp_instructions()] ?? "generic"
     let reader = ReadProbe()
     readBandwidth = Self.best { reader.read(engine) / 1e9 }
     arithmetic = Self.best { () -> Double in

@@ -1,4 +1,5 @@
 import CKernels
+import Foundation
 
 /// How numbers are stored in a file or a cache.
 package enum ElementType: String, Sendable {
@@ -112,6 +113,15 @@ package struct StoredTensor: @unchecked Sendable {
   /// Reads a row as it is stored.
   func withRow<R>(_ row: Int, _ body: (UnsafeRawPointer) -> R) -> R {
     withExtendedLifetime(owner) { body(start + (order?[row] ?? row) * Self.rowBytes(encoding, columns)) }
+  }
+
+  /// Gives pages of a mapped file back to the system, once the values are elsewhere: they are read again when touched.
+  func letGo() {
+    guard owner is MappedFile, order == nil else { return }
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let first = (Int(bitPattern: start) + page - 1) / page * page
+    let last = Int(bitPattern: start + rows * Self.rowBytes(encoding, columns)) / page * page
+    if last > first { madvise(UnsafeMutableRawPointer(bitPattern: first), last - first, MADV_DONTNEED) }
   }
 
   /// The values of one row as floats.

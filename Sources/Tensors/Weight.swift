@@ -65,8 +65,17 @@ package struct Weight: @unchecked Sendable {
       let panel = distinct + index
       (out + panel * panelBytes).copyMemory(from: out + panel % distinct * panelBytes, byteCount: panelBytes)
     }
+    stored.letGo()
     self.init(
       rows: stored.rows, columns: stored.columns, format: format, start: UnsafeRawPointer(out), owner: storage)
+  }
+
+  /// A weight of this shape without its values: to count what a model takes, never to compute with.
+  package init(weighing stored: StoredTensor, as format: WeightFormat? = nil) {
+    let nothing = TensorStorage(count: 0)
+    self.init(
+      rows: stored.rows, columns: stored.columns, format: format ?? stored.nearestFormat,
+      start: UnsafeRawPointer(nothing.start), owner: nothing)
   }
 
   /// Bytes that the weight takes.

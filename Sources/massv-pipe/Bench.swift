@@ -22,12 +22,21 @@ struct Bench: ParsableCommand {
   var shape: [String] = []
   @Option(help: "Formats: f32 f16 bf16 q8 q4; of a model also stored.") var weights: [String] = []
   @Option(help: "Worker threads; by default one a processor.") var threads: Int?
-  @Option(help: "The largest instruction set to use: generic, avx2 or avx512.") var instructions: Instructions?
+  @Option(help: "The largest instruction set to use: generic, avx2, avx512 or neon.") var instructions: Instructions?
   @Option(help: "About how long the passes of each shape and format are timed.") var seconds: Double = 20
   @Flag(help: "One JSON object instead of a table.") var json = false
 
   enum Instructions: String, ExpressibleByArgument, CaseIterable {
-    case generic, avx2, avx512
+    case generic, avx2, avx512, neon
+
+    var level: Int32 {
+      switch self {
+      case .generic: MP_GENERIC
+      case .avx2: MP_AVX2
+      case .avx512: MP_AVX512
+      case .neon: MP_NEON
+      }
+    }
   }
 
   func validate() throws {
@@ -44,10 +53,7 @@ struct Bench: ParsableCommand {
   }
 
   func run() throws {
-    if let instructions {
-      mp_limit_instructions(
-        Int32([.generic: MP_GENERIC, .avx2: MP_AVX2, .avx512: MP_AVX512][instructions] ?? MP_AVX512))
-    }
+    if let instructions { mp_limit_instructions(instructions.level) }
     let engine = Engine(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
     let machine = Machine(engine)
     if !json { try say(table(machine)) }

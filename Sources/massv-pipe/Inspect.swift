@@ -3,13 +3,21 @@ import Foundation
 import Models
 import Tensors
 
-/// `massv-pipe inspect MODEL_DIR`: loads a model as a run would and says what it is.
+/// `massv-pipe inspect MODEL_DIR`: looks at a model as a run would, all but the values of its weights, and says what it is.
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Family, sizes, formats, defaults and memory of a model folder.")
 
   @Argument(help: "A model folder as Hugging Face lays it out, or a .gguf file.") var model: String
   @Option(help: "The mmproj .gguf file that belongs to a .gguf model.") var vision: String?
+  @Option(help: "What products are to be computed with: stored f32 f16 bf16 q8 q4.") var weights = "stored"
+
+  func validate() throws {
+    guard weights == "stored" || WeightFormat(rawValue: weights) != nil else {
+      let known = WeightFormat.allCases.map(\.rawValue).joined(separator: " ")
+      throw ValidationError("--weights: expected stored or one of \(known), found \"\(weights)\"")
+    }
+  }
 
   func run() throws {
     do {
@@ -24,7 +32,8 @@ struct Inspect: ParsableCommand {
   }
 
   private func facts() throws -> [(String, String)] {
-    let files = try ModelFiles(path: model, vision: vision)
+    let files = try ModelFiles(
+      path: model, vision: vision, format: WeightFormat(rawValue: weights), engine: nil)
     do { _ = try files.family } catch { throw ModelError("\(error)\n\(missing(files))") }
     let target = try TargetModel(files)
     let store = try files.weights()
@@ -36,7 +45,7 @@ struct Inspect: ParsableCommand {
     facts.append(("weights", "\(megabytes(store.byteCount)); parameters by format: \(formats)"))
     facts += defaults(target)
     facts += try drafter()
-    facts.append(("memory", memory(target, store)))
+    facts += memory(target)
     return facts
   }
 
@@ -95,13 +104,24 @@ struct Inspect: ParsableCommand {
     return [("MASSV drafter", "for targets of \(family) with features of \(try massv.count("vision_width"))\(trained)")]
   }
 
-  /// Weights, caches of four records of 1,024 prompt tokens and 128 more, and what a pass of the prompt needs.
-  private func memory(_ target: TargetModel, _ store: WeightStore) -> String {
+  /// Packed weights, caches of four records of 1,024 prompt tokens and 128 more, and what a pass of the prompt needs.
+  private func memory(_ target: TargetModel) -> [(String, String)] {
     let sizes = target.language.configuration
+    let weights =
+      target.language.memoryBytes + (target.vision?.linears.reduce(0) { $0 + $1.weight.byteCount } ?? 0)
     let caches = 4 * sizes.cacheBytes(tokens: 1024 + 128)
     let pass = 1024 * (4 * sizes.hidden + 3 * sizes.intermediate) * 4 + sizes.vocabulary * 6 * 4
-    return "about \(megabytes(store.byteCount + caches + pass)) for 4 records in flight of 1,024 prompt tokens"
+    return [
+      ("in memory", "\(megabytes(weights)) of weights as \(self.weights)"),
+      (
+        "a run's peak",
+        "about \(megabytes(weights + caches + pass + Self.process)) for 4 records in flight of 1,024 prompt tokens"
+      ),
+    ]
   }
+
+  /// The tool itself with its libraries, tokenizer and buffers.
+  private static let process = 120_000_000
 
   private func megabytes(_ bytes: Int) -> String { String(format: "%.1f MB", Double(bytes) / 1e6) }
 }

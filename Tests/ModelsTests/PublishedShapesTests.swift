@@ -71,7 +71,7 @@ private final class HollowModel {
   }
 
   func load() throws -> ModelParts {
-    let folder = try ModelFiles(path: path)
+    let folder = try ModelFiles(path: path, engine: nil)
     return try folder.family.load(folder)
   }
 

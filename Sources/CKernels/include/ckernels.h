@@ -13,13 +13,18 @@
 extern "C" {
 #endif
 
-/// The builds of the kernels, from the smallest machine's to the largest's.
+/// The builds of the kernels, those of one kind of machine from its smallest to its largest.
 #define MP_GENERIC 0
 #define MP_AVX2 1
 #define MP_AVX512 2
-/// The build that runs: AVX2 needs FMA and F16C beside it, AVX512 needs F, BW, DQ, VL and VNNI.
+#define MP_NEON 3
+/// As a limit: none.
+#define MP_BEST 3
+/// The build that runs: AVX2 needs FMA and F16C beside it, AVX512 needs F, BW, DQ, VL and VNNI, NEON needs the dot
+/// products of ARMv8.2. ARM machines without them run the generic build, whose floats are NEON's too.
 int mp_instructions(void);
-/// For tests and benchmarks: no build above this one runs.
+/// For tests and benchmarks: no build above this one runs. A build of another kind of machine stands for the next below
+/// it that this one has.
 void mp_limit_instructions(int most);
 
 /// A pool of spinning worker threads that fall asleep when nothing comes.

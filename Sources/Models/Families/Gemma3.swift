@@ -97,6 +97,8 @@ package struct Gemma3: VisionModel {
 
   package func visualTokens(_ grid: PatchGrid) -> Int { configuration.tokensPerSide * configuration.tokensPerSide }
 
+  package var linears: [Linear] { [embedding.patch] + tower.linears + [projection] }
+
   /// The tower's output, averaged over squares of patches: [visual tokens, hidden].
   package func features(_ patches: Tensor, grid: PatchGrid, _ engine: Engine) -> Tensor {
     averagePool(

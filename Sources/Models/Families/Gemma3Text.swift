@@ -125,7 +125,7 @@ package struct Gemma3Text: LanguageModel {
   private let embeddingScale: Float
 
   package var embeddingTable: Weight { embedding.table }
-  package var layerProducts: [Linear] {
+  package var layerLinears: [Linear] {
     layers.flatMap { [$0.query, $0.key, $0.value, $0.output, $0.gate, $0.up, $0.down] }
   }
 

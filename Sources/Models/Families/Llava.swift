@@ -105,6 +105,8 @@ package struct Llava: VisionModel {
 
   package func visualTokens(_ grid: PatchGrid) -> Int { grid.patches + (configuration.dropsClassToken ? 0 : 1) }
 
+  package var linears: [Linear] { [embedding.patch] + tower.linears + [projectorIn, projectorOut] }
+
   /// The chosen state of the tower: [visual tokens, hidden].
   package func features(_ patches: Tensor, grid: PatchGrid, _ engine: Engine) -> Tensor {
     let rows = embedding(patches, behind: [classToken], engine)

@@ -89,6 +89,8 @@ package struct Qwen25VL: VisionModel {
   private let mergerIn: Linear
   private let mergerOut: Linear
 
+  package var linears: [Linear] { tower.linears + [mergerIn, mergerOut] }
+
   /// Encodes one picture's patches: the frozen encoder's features, one row a visual token.
   ///
   /// - Returns: [visual tokens, featureWidth]: the tower's output, merge² patches side by side, before the merger.

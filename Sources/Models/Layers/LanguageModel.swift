@@ -79,7 +79,7 @@ package struct DecoderConfiguration: Sendable, Equatable {
 package protocol LanguageModel: Sendable {
   var configuration: DecoderConfiguration { get }
   /// Every product of the layers.
-  var layerProducts: [Linear] { get }
+  var layerLinears: [Linear] { get }
   /// The product that makes logits.
   var head: Linear { get }
   /// The table of embeddings, which may be the head's own weight.
@@ -97,10 +97,10 @@ package protocol LanguageModel: Sendable {
 
 extension LanguageModel {
   /// Bytes that a pass reads: the weights of the layers and of the head.
-  package var weightBytes: Int { layerProducts.reduce(head.weight.byteCount) { $0 + $1.weight.byteCount } }
+  package var weightBytes: Int { layerLinears.reduce(head.weight.byteCount) { $0 + $1.weight.byteCount } }
 
   /// How many weights the layers have.
-  package var layerWeights: Int { layerProducts.reduce(0) { $0 + $1.weight.rows * $1.weight.columns } }
+  package var layerWeights: Int { layerLinears.reduce(0) { $0 + $1.weight.rows * $1.weight.columns } }
 
   /// Bytes of all weights in memory.
   package var memoryBytes: Int { weightBytes + (configuration.tiedHead ? 0 : embeddingTable.byteCount) }

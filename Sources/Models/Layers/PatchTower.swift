@@ -85,6 +85,10 @@ package struct PatchTower: Sendable {
       down: try weights.linear(prefix + "mlp.down_proj", sizes.hidden, sizes.intermediate, bias: true))
   }
 
+  var linears: [Linear] {
+    [patchEmbedding] + blocks.flatMap { [$0.queryKeyValue, $0.output, $0.gate, $0.up, $0.down] }
+  }
+
   /// Encodes one picture.
   ///
   /// - Parameter patches: [patches, layout.width] in merge order: rows 4i … 4i+3 belong to visual token i.

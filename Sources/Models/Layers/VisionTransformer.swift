@@ -42,7 +42,7 @@ package struct VisionTransformerConfiguration: Sendable, Equatable {
 
 /// A picture's patches as rows of the tower's width, with a learnt position for each.
 struct PatchEmbedding: Sendable {
-  private let patch: Linear
+  let patch: Linear
   /// [rows before the patches + patches, hidden].
   let positions: Tensor
 
@@ -103,6 +103,10 @@ struct VisionTransformer: Sendable {
           outer: try weights.linear(name + "mlp.fc2", sizes.hidden, sizes.intermediate, bias: true)))
     }
     self.blocks = blocks
+  }
+
+  var linears: [Linear] {
+    blocks.flatMap { [$0.query, $0.key, $0.value, $0.output, $0.inner, $0.outer] }
   }
 
   /// Runs the first `depth` blocks: [rows, hidden] → [rows, hidden].

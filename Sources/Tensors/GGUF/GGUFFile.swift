@@ -149,8 +149,9 @@ package final class GGUFFile: Sendable {
     let encoding: StoredTensor.Encoding =
       ElementType(rawValue: entry.format.name).map { .elements($0) }
       ?? .blocks(number: Int32(entry.format.number), weights: entry.format.weights, bytes: entry.format.bytes)
+    // Blocks lie along the last dimension: a vector of them is one row.
+    let rows = entry.format.weights > 1 && entry.shape.count == 1 ? 1 : entry.shape[0]
     return StoredTensor(
-      rows: entry.shape[0], columns: entry.shape.dropFirst().reduce(1, *), encoding: encoding, start: start,
-      owner: file)
+      rows: rows, columns: entry.shape.reduce(1, *) / rows, encoding: encoding, start: start, owner: file)
   }
 }
