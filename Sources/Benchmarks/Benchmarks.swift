@@ -2,14 +2,14 @@ import Foundation
 
 /// Ratios that README states, each measured in one run with its sides in turn.
 ///
-/// `benchmarks [overhead|pictures|tokenizer]…`. Environment: PICTURES, a folder of JPEG files; PILLOW, a Python with
-/// Pillow; TOKENIZER, a `tokenizer.json`, and TEXT, a text file for it.
+/// `benchmarks [overhead|pictures|tokenizer|perplexity]…`. Environment: PICTURES, a folder of JPEG files; PILLOW, a Python with
+/// Pillow; TOKENIZER, a `tokenizer.json`, and TEXT, a text file for it; MODEL, a model to read TEXT.
 @main
 enum Benchmarks {
   static func main() throws {
     let names = CommandLine.arguments.dropFirst()
     let all: [(name: String, run: () throws -> Void)] = [
-      ("overhead", benchmarkOverhead), ("pictures", benchmarkPictures), ("tokenizer", benchmarkTokenizer),
+      ("overhead", benchmarkOverhead), ("pictures", benchmarkPictures), ("tokenizer", benchmarkTokenizer), ("perplexity", benchmarkPerplexity),
     ]
     for benchmark in all where names.isEmpty || names.contains(benchmark.name) { try benchmark.run() }
   }
