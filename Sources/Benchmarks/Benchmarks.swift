@@ -9,7 +9,8 @@ enum Benchmarks {
   static func main() throws {
     let names = CommandLine.arguments.dropFirst()
     let all: [(name: String, run: () throws -> Void)] = [
-      ("overhead", benchmarkOverhead), ("pictures", benchmarkPictures), ("tokenizer", benchmarkTokenizer), ("perplexity", benchmarkPerplexity),
+      ("overhead", benchmarkOverhead), ("pictures", benchmarkPictures), ("tokenizer", benchmarkTokenizer),
+      ("perplexity", benchmarkPerplexity),
     ]
     for benchmark in all where names.isEmpty || names.contains(benchmark.name) { try benchmark.run() }
   }

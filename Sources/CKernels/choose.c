@@ -3,17 +3,6 @@
 
 #include "ckernels.h"
 
-long mp_argmax(const float *x, long count) {
-  long best = -1;
-  float top = -INFINITY;
-  for (long i = 0; i < count; i++)
-    if (x[i] > top || (best < 0 && x[i] == top)) {
-      top = x[i];
-      best = i;
-    }
-  return best;
-}
-
 uint64_t mp_mix(uint64_t a, uint64_t b) {
   uint64_t z = a + 0x9e3779b97f4a7c15u * (b + 1);
   z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;

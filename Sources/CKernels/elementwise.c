@@ -41,3 +41,5 @@ float mp_log_sum_exp(const float *x, long count) {
   if (!isfinite(top)) return top;
   return top + logf(MP_CALL(log_sum_exp, x, count, top));
 }
+
+long mp_argmax(const float *x, long count) { return MP_CALL(argmax, x, count); }

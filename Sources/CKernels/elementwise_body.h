@@ -88,3 +88,23 @@ static float ISA(log_sum_exp)(const float *x, long count, float top) {
   }
   return ISA(fold8)(sum);
 }
+
+// The largest value is looked for by blocks, then its place within the first block that has it.
+static long ISA(argmax)(const float *x, long count) {
+  enum { BLOCK = 512 };
+  const float least = -__builtin_inff();
+  float top = least;
+  long at = 0;
+  for (long first = 0; first < count; first += BLOCK) {
+    long end = count - first < BLOCK ? count : first + BLOCK, i = first;
+    v16 most = (v16){0} + least;
+    // What is no number is passed over: the maximum of it and a number is the number.
+    for (; i + 16 <= end; i += 16) most = __builtin_elementwise_max(ISA(load16)(x + i), most);
+    float own = __builtin_reduce_max(most);
+    for (; i < end; i++) own = x[i] > own ? x[i] : own;
+    if (own > top) top = own, at = first;
+  }
+  for (long i = at; i < count; i++)
+    if (x[i] == top) return i;
+  return -1;
+}

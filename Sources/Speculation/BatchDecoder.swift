@@ -19,8 +19,8 @@ package final class BatchDecoder {
   package let target: any LanguageModel
   package let rules: ChoiceRules
   package private(set) var seconds = DecodingSeconds()
-  /// Chooses γ for answers whose drafting leaves it open.
-  package private(set) var controller = GammaController()
+  /// Chooses γ and the records in flight where they are left open.
+  package var scheduler = Scheduler()
   private let engine: Engine
   private var draftedLastRound = true
 
@@ -52,7 +52,7 @@ package final class BatchDecoder {
         cache: session.cache, positions: request.positions, bidirectional: request.bidirectional)
       let hidden = target.hiddenStates(request.embeddings, spans: [span], engine)
       let logits = target.logits(hidden.rows(hidden.rows - 1..<hidden.rows), engine)
-      logits.withValues { session.verify($0, stride: logits.columns) }
+      logits.withMutable { session.take([session.choice($0, columns: logits.columns, 0)]) }
     }
     return session
   }
@@ -61,16 +61,17 @@ package final class BatchDecoder {
   package func advance(_ sessions: [Session]) {
     let drafting = sessions.filter { $0.request.drafting != nil && $0.room > 0 }
     let isOpen = drafting.contains { $0.request.drafting?.gamma == nil }
-    let chosen = isOpen ? controller.next() : 0
+    let chosen = isOpen ? scheduler.nextGamma(answers: sessions.count) : 0
     let isCatchingUp = !draftedLastRound || drafting.contains { $0.proposalState == nil }
     let (steps, draft) = timed(\.draft) { propose(drafting, chosen) }
     let proposed = sessions.map(\.drafts.count)
+    let load = Scheduler.Load(
+      answers: sessions.count, rows: 1 + (proposed.max() ?? 0), cached: sessions.reduce(0) { $0 + $1.cache.length })
     let before = sessions.map(\.answer.accepted)
     let ((), verify) = timed(\.verify) { self.verify(sessions) }
-    guard isOpen else { return }
     let accepted = zip(sessions, before).map { $0.answer.accepted - $1 }
-    controller.record(
-      proposed: proposed.max() ?? 0, steps: steps, accepted: accepted.reduce(0, +),
+    scheduler.record(
+      load, steps: steps, accepted: accepted.reduce(0, +),
       examined: zip(proposed, accepted).reduce(0) { $0 + min($1.0, $1.1 + 1) }, draft: draft, verify: verify,
       isCatchingUp: isCatchingUp)
     draftedLastRound = steps > 0
@@ -115,18 +116,29 @@ package final class BatchDecoder {
 
   /// Lets the target read the last token and the drafts of every answer in one pass.
   private func verify(_ sessions: [Session]) {
-    let rows = sessions.map { $0.answer.tokens.suffix(1) + $0.drafts }
+    let rows = sessions.map { Array($0.answer.tokens.suffix(1)) + $0.drafts }
     let spans = sessions.map { session in
       let first = session.request.nextPosition + session.answer.tokens.count - 1
       return DecoderSpan(cache: session.cache, positions: (0...session.drafts.count).map { Position(first + $0) })
     }
     let hidden = target.hiddenStates(target.embed(rows.flatMap { $0 }), spans: spans, engine)
     let logits = target.logits(hidden, engine)
-    logits.withValues { values in
+    let places = zip(sessions, rows).flatMap { session, tokens in tokens.indices.map { (session, $0) } }
+    logits.withMutable { values in
+      // Every row's own choice, all at once; which of them count is seen afterwards.
+      let choices = [Session.Choice](unsafeUninitializedCapacity: places.count) { buffer, filled in
+        nonisolated(unsafe) let buffer = buffer
+        engine.parallel(places.count, work: places.count * logits.columns) { row in
+          let (session, offset) = places[row]
+          buffer.initializeElement(
+            at: row, to: session.choice(values + row * logits.columns, columns: logits.columns, offset))
+        }
+        filled = places.count
+      }
       var row = 0
       for (session, tokens) in zip(sessions, rows) {
         session.answer.rounds += 1
-        session.verify(values + row * logits.columns, stride: logits.columns)
+        session.take(choices[row..<row + tokens.count])
         row += tokens.count
       }
     }

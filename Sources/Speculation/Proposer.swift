@@ -30,6 +30,9 @@ package struct Drafting: Sendable {
 
 /// Guesses the tokens that a target is going to choose. Whatever it guesses, the target's tokens stay the same.
 package protocol Proposer: AnyObject, Sendable {
+  /// Bytes that what it remembers of an answer takes.
+  func memoryBytes(_ prompt: DraftPrompt, capacity: Int) -> Int
+
   /// Reads a prompt.
   ///
   /// - Parameter capacity: tokens that the answer may have.
@@ -75,6 +78,10 @@ package final class LanguageModelProposer: Proposer {
     }
   }
 
+  package func memoryBytes(_ prompt: DraftPrompt, capacity: Int) -> Int {
+    language.configuration.cacheBytes(tokens: prompt.tokens.count + capacity)
+  }
+
   package func begin(_ prompt: DraftPrompt, capacity: Int, _ engine: Engine) -> any ProposalState {
     let count = prompt.embeddings.rows
     let cache = language.configuration.makeCache(capacity: count + capacity)
@@ -100,7 +107,7 @@ package final class LanguageModelProposer: Proposer {
       if tokens.isEmpty { return step }
       let hidden = language.hiddenStates(language.embed(tokens), spans: spans, engine)
       let logits = language.logits(hidden.gathering(lastRows), engine)
-      logits.withValues { values in
+      logits.withMutable { values in
         for (row, session) in drafting.enumerated() {
           session.draft(values + row * logits.columns, columns: logits.columns)
         }

@@ -30,13 +30,25 @@ package struct SamplingSettings: Sendable, Equatable {
   ) -> [Float] {
     var row = Array(UnsafeBufferPointer(start: logits, count: min(columns, vocabulary)))
     row.append(contentsOf: repeatElement(-.infinity, count: vocabulary - row.count))
-    penalise(&row, seen, drafts)
+    row.withUnsafeMutableBufferPointer { penalise($0, seen, drafts) }
     guard temperature > 0 else { return row }
     for index in row.indices { row[index] /= temperature }
     if topK > 0, topK < row.count { keepTopK(&row) }
     if topP < 1 { keepTopP(&row) }
     normalise(&row)
     return row
+  }
+
+  /// The choice at temperature 0: the largest penalised logit, the lowest id among equals; nil where none is a number.
+  ///
+  /// - Parameter logits: one row of `columns` values, which is penalised in place.
+  package func greedy(
+    _ logits: UnsafeMutablePointer<Float>, columns: Int, seen: Set<Int32>, drafts: ArraySlice<Int32>
+  ) -> Int32? {
+    let count = min(columns, vocabulary)
+    penalise(UnsafeMutableBufferPointer(start: logits, count: count), seen, drafts)
+    let best = mp_argmax(logits, count)
+    return best < 0 || logits[best] == -.infinity ? nil : Int32(best)
   }
 
   /// Logits into log-probabilities. The largest goes first: at tiny temperatures the sum would drown in its rounding.
@@ -47,15 +59,17 @@ package struct SamplingSettings: Sendable, Equatable {
     for index in row.indices { row[index] -= total }
   }
 
-  private func penalise(_ row: inout [Float], _ seen: Set<Int32>, _ drafts: ArraySlice<Int32>) {
+  private func penalise(
+    _ row: UnsafeMutableBufferPointer<Float>, _ seen: Set<Int32>, _ drafts: ArraySlice<Int32>
+  ) {
     guard repetitionPenalty != 1 else { return }
-    for token in seen { penalise(&row, token) }
+    for token in seen { penalise(row, token) }
     for (place, token) in zip(drafts.indices, drafts) where !seen.contains(token) && !drafts[..<place].contains(token) {
-      penalise(&row, token)
+      penalise(row, token)
     }
   }
 
-  private func penalise(_ row: inout [Float], _ token: Int32) {
+  private func penalise(_ row: UnsafeMutableBufferPointer<Float>, _ token: Int32) {
     guard row.indices.contains(Int(token)) else { return }
     let value = row[Int(token)]
     row[Int(token)] = value < 0 ? value * repetitionPenalty : value / repetitionPenalty

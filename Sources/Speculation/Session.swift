@@ -94,22 +94,36 @@ package final class Session {
   /// The place in the answer of the token that follows the first `offset` drafts.
   private func place(_ offset: Int) -> Int { answer.tokens.count + offset }
 
-  private func row(_ logits: UnsafePointer<Float>, _ columns: Int, _ offset: Int) -> [Float] {
-    rules.sampling.process(logits, columns: columns, seen: seen, drafts: drafts.prefix(offset))
+  /// What the target chooses in a row, were all drafts before it to stand.
+  struct Choice {
+    let token: Int32
+    /// Whether the logits were no numbers.
+    let isBroken: Bool
   }
 
   /// The choice of a row: its largest value, or a draw with this position's noise.
-  private func choice(_ row: [Float], _ offset: Int, _ purpose: NoiseStream.Purpose = .token) -> Int32 {
-    if rules.sampling.temperature > 0, let token = noise.draw(row, position: place(offset), purpose: purpose) {
-      return token
+  ///
+  /// It reads the answer and the drafts, and changes neither: rows may be looked at all at once.
+  ///
+  /// - Parameter logits: the row behind the answer and the first `offset` drafts; it is used up.
+  func choice(_ logits: UnsafeMutablePointer<Float>, columns: Int, _ offset: Int) -> Choice {
+    if rules.sampling.temperature == 0 {
+      let token = rules.sampling.greedy(logits, columns: columns, seen: seen, drafts: drafts.prefix(offset))
+      return Choice(token: token ?? 0, isBroken: token == nil)
     }
-    return Int32(max(0, mp_argmax(row, row.count)))
+    let row = row(logits, columns, offset)
+    let best = mp_argmax(row, row.count)
+    guard best >= 0, row[best] > -.infinity else { return Choice(token: 0, isBroken: true) }
+    if rejects, offset < drafts.count {
+      let token = Acceptance.reject(
+        drafts[offset], target: row, draft: draftRows[offset], noise: noise, position: place(offset))
+      return Choice(token: token ?? drafts[offset], isBroken: false)
+    }
+    return Choice(token: noise.draw(row, position: place(offset), purpose: .token) ?? Int32(best), isBroken: false)
   }
 
-  /// A row from which nothing can be chosen ends the answer.
-  private func checkRow(_ row: [Float]) {
-    let best = mp_argmax(row, row.count)
-    if best < 0 || row[best] == -.infinity { isBroken = true }
+  private func row(_ logits: UnsafePointer<Float>, _ columns: Int, _ offset: Int) -> [Float] {
+    rules.sampling.process(logits, columns: columns, seen: seen, drafts: drafts.prefix(offset))
   }
 
   /// Adds the drafter's choice for the next place to the proposals.
@@ -117,33 +131,26 @@ package final class Session {
   /// It is made by the target's own rule and, under Gumbel coupling, with the target's own noise, so that equal
   /// distributions choose equal tokens.
   ///
-  /// - Parameter logits: the drafter's row behind the answer and the proposals so far, `columns` values.
-  package func draft(_ logits: UnsafePointer<Float>, columns: Int) {
+  /// - Parameter logits: the drafter's row behind the answer and the proposals so far, `columns` values; it is used up.
+  package func draft(_ logits: UnsafeMutablePointer<Float>, columns: Int) {
+    guard rejects else { return drafts.append(choice(logits, columns: columns, drafts.count).token) }
     let row = row(logits, columns, drafts.count)
-    if rejects {
-      draftRows.append(row)
-      drafts.append(choice(row, drafts.count, .draft))
-    } else {
-      drafts.append(choice(row, drafts.count))
-    }
+    draftRows.append(row)
+    let drawn = noise.draw(row, position: place(drafts.count), purpose: .draft)
+    drafts.append(drawn ?? Int32(max(0, mp_argmax(row, row.count))))
   }
 
   private var rejects: Bool { rules.acceptance == .rejection && rules.sampling.temperature > 0 }
 
-  /// Takes the target's own choices: one a row, each row's draft having stood up to it.
-  ///
-  /// - Parameter logits: row r follows the answer and the first r drafts; `stride` values a row.
-  func verify(_ logits: UnsafePointer<Float>, stride: Int) {
+  /// Takes the target's own choices, one a row, up to the first that a draft did not foresee.
+  func take(_ choices: some Collection<Choice>) {
     var chosen: [Int32] = []
-    for offset in 0...drafts.count {
-      let row = row(logits + offset * stride, stride, offset)
-      checkRow(row)
-      let draft = offset < drafts.count ? drafts[offset] : nil
-      let token = decide(row, offset, draft)
-      chosen.append(token)
-      guard token == draft else { break }
+    for (offset, choice) in choices.enumerated() {
+      if choice.isBroken { isBroken = true }
+      chosen.append(choice.token)
+      guard offset < drafts.count, choice.token == drafts[offset] else { break }
       answer.accepted += 1
-      if rules.stops.contains(token) { break }
+      if rules.stops.contains(choice.token) { break }
     }
     answer.drafted += drafts.count
     drafts = []
@@ -151,12 +158,6 @@ package final class Session {
     append(chosen)
     cache.truncate(to: request.prompt.count + answer.tokens.count - 1)
     proposalState?.rollBack(to: answer.tokens.count - 1)
-  }
-
-  private func decide(_ row: [Float], _ offset: Int, _ draft: Int32?) -> Int32 {
-    guard rejects, let draft else { return choice(row, offset) }
-    return Acceptance.reject(
-      draft, target: row, draft: draftRows[offset], noise: noise, position: place(offset)) ?? draft
   }
 
   private func append(_ tokens: [Int32]) {

@@ -67,9 +67,12 @@ private final class AnswerStage: Stage {
   private let decoder: BatchDecoder
   private let drafts: Bool
   private let maximumTokens: Int
-  private let inFlight: Int
+  /// nil to choose by what rounds cost.
+  private let inFlight: Int?
   private var pending: [Pending] = []
   private var isAtEnd = false
+  /// γ of the records, nil where it is chosen.
+  private var fixedGamma: Int? = 0
   private var counted = DecodingSeconds()
 
   init(_ inputs: StageInputs, _ context: RunContext, acceptance: Acceptance, drafts: Bool) {
@@ -79,7 +82,7 @@ private final class AnswerStage: Stage {
     self.drafts = drafts
     resource = inputs.arguments.resource("model")
     maximumTokens = inputs.arguments.integer("max-tokens")
-    inFlight = inputs.arguments.optionalInteger("in-flight") ?? 4
+    inFlight = inputs.arguments.optionalInteger("in-flight")
     let rules = Self.rules(inputs.arguments, resource.target, acceptance)
     decoder = BatchDecoder(target: resource.target.language, rules: rules, engine: resource.engine)
   }
@@ -118,9 +121,10 @@ private final class AnswerStage: Stage {
 
   /// Takes in records while there is room. Work in hand does not wait for input that is not there yet.
   private func fill() throws(RunFailure) {
-    while !isAtEnd, pending.count < 4 * inFlight {
+    let wanted = inFlight ?? decoder.scheduler.nextInFlight(most: Scheduler.maximumInFlight, fixedGamma: fixedGamma)
+    while !isAtEnd, pending.count < 4 * wanted {
       let live = pending.compactMap(\.session).filter { !$0.isFinished }
-      if live.count >= inFlight || (!live.isEmpty && !upstream.isReady) || !hasMemory(live) { return }
+      if live.count >= wanted || (!live.isEmpty && !upstream.isReady) || !hasMemory(live) { return }
       guard let record = try upstream.next() else {
         isAtEnd = true
         return
@@ -130,12 +134,19 @@ private final class AnswerStage: Stage {
     }
   }
 
-  /// Whether another record's cache fits beside those of the records in flight, taken as large as the largest of them.
+  /// Bytes that caches of records in flight may take where nobody says.
+  private static let standardMemory = 2 << 30
+
+  /// Whether another record's caches fit beside those of the records in flight, taken as large as the largest of them.
   private func hasMemory(_ live: [Session]) -> Bool {
-    guard let limit = context.options.memory, !live.isEmpty else { return true }
+    guard !live.isEmpty, inFlight == nil || context.options.memory != nil else { return true }
     let language = resource.target.language.configuration
-    let sizes = live.map { language.cacheBytes(tokens: $0.request.prompt.count + $0.request.maximumTokens) }
-    return sizes.reduce(0, +) + (sizes.max() ?? 0) <= limit
+    let sizes = live.map { session in
+      let request = session.request
+      let drafts = request.drafting.map { $0.proposer.memoryBytes($0.prompt, capacity: request.maximumTokens) } ?? 0
+      return language.cacheBytes(tokens: request.prompt.count + request.maximumTokens) + drafts
+    }
+    return sizes.reduce(0, +) + (sizes.max() ?? 0) <= context.options.memory ?? Self.standardMemory
   }
 
   private func opened(_ record: Record) -> Pending {
@@ -156,7 +167,9 @@ private final class AnswerStage: Stage {
         stage: name, message: "expected features of the target's own encoder, which one earlier stage takes once")
       return pending
     }
-    pending.session = decoder.open(request(record, prompt, room: limit - prompt.tokens.count))
+    let request = request(record, prompt, room: limit - prompt.tokens.count)
+    fixedGamma = request.drafting == nil ? 0 : request.drafting?.gamma
+    pending.session = decoder.open(request)
     // What the prompt was made of is not needed any more.
     pending.record[Field.features] = nil
     pending.record[Field.drafting] = nil
@@ -200,7 +213,7 @@ private final class AnswerStage: Stage {
     meter.count("rounds", answer.rounds)
     meter.count("drafted", answer.drafted)
     meter.count("accepted", answer.accepted)
-    if drafts, let summary = decoder.controller.summary { meter.note("gamma", summary) }
+    if let summary = decoder.scheduler.summary(fixedGamma: fixedGamma) { meter.note("schedule", summary) }
     return record
   }
 

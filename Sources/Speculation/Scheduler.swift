@@ -1,0 +1,165 @@
+/// Chooses how many records to keep in flight and how many tokens to propose a round, from what rounds cost and what
+/// they bring.
+///
+/// A round of B answers with γ proposals each costs V + γ·C and brings B · (1 − α^(γ+1)) / (1 − α) tokens. V, the target's
+/// pass, grows with its rows B(γ+1), slowly while they share the reading of the weights, and with the keys and values
+/// that it reads, once for each answer; C is a step of the drafter; α is how often a proposal stands. All of them are
+/// measured as the run goes. What is chosen changes the time a run takes, never a token.
+package struct Scheduler: Sendable {
+  /// The largest γ it chooses.
+  package static let maximumGamma = 8
+  /// The most records in flight that it chooses.
+  package static let maximumInFlight = 64
+  /// A choice stands for so many rounds before another is considered.
+  private static let settleInterval = 8
+  /// Records in flight before anything has been measured.
+  private static let firstInFlight = 4
+
+  /// What one pass of the target reads.
+  package struct Load: Sendable {
+    /// Answers that share the pass.
+    package var answers: Int
+    /// Rows of each at most.
+    package var rows: Int
+    /// Tokens in the caches of all.
+    package var cached: Int
+
+    package init(answers: Int, rows: Int, cached: Int) {
+      self.answers = answers
+      self.rows = rows
+      self.cached = cached
+    }
+
+    /// Rows within the reach of few, of some and of many; keys and values that are read, and that are computed with.
+    fileprivate var amounts: [Double] {
+      let count = Double(answers * rows)
+      let thousands = Double(cached) / 1000
+      return [1, count, max(0, count - 6), max(0, count - 24), thousands, thousands * Double(rows)]
+    }
+  }
+
+  private var verifying = CostFit(count: 6)
+  private var drafting = CostFit(count: 2)
+  private var hasDrafted = false
+  private var tried = 1.0
+  private var stood = 0.5
+  private var round = 0
+  private var gamma = 3
+  /// Rounds without drafting after which it is tried again; it doubles each time that it does not pay.
+  private var patience = 64
+  private var roundsWithout = 0
+  /// The most answers that have been measured together.
+  private var mostAnswers = 0
+  private var cachedEach = 0.0
+  private var inFlight = Scheduler.firstInFlight
+
+  package init() {}
+
+  // MARK: Choices
+
+  /// γ of the next round, for answers that leave it open.
+  package mutating func nextGamma(answers: Int) -> Int {
+    round += 1
+    // The first rounds show what passes of few and of many rows cost.
+    if round <= 6 { return [3, 0, 3, 1, 4, 2][round - 1] }
+    if gamma == 0 {
+      roundsWithout += 1
+      if roundsWithout >= patience {
+        // Two rounds: in the first, the drafter also reads what it has missed.
+        if roundsWithout > patience { (roundsWithout, patience) = (0, min(4096, 2 * patience)) }
+        return 2
+      }
+    }
+    guard round % Self.settleInterval == 0 || round == 7 else { return gamma }
+    let best = (0...Self.maximumGamma).max { rate(answers, $0) < rate(answers, $1) } ?? 0
+    // A change must promise something: a switch to and fro between equals would only cost.
+    if rate(answers, best) > rate(answers, gamma) * 1.02 {
+      if gamma == 0 { patience = 64 }
+      gamma = best
+    }
+    return gamma
+  }
+
+  /// How many records to keep in flight.
+  ///
+  /// - Parameters:
+  ///   - most: what memory allows.
+  ///   - fixedGamma: the γ of all rounds, nil where it is chosen too.
+  package mutating func nextInFlight(most: Int, fixedGamma: Int?) -> Int {
+    guard mostAnswers > 0 else { return min(most, Self.firstInFlight) }
+    // No further than twice what has been measured, so that the next step is measured before the one after it.
+    let limit = min(most, Self.maximumInFlight, 2 * mostAnswers)
+    func rate(_ answers: Int) -> Double {
+      guard fixedGamma == nil, hasDrafted else { return self.rate(answers, fixedGamma ?? 0) }
+      return (0...Self.maximumGamma).map { self.rate(answers, $0) }.max() ?? 0
+    }
+    let rates = (1...max(1, limit)).map { (answers: $0, rate: rate($0)) }
+    let best = rates.map(\.rate).max() ?? 0
+    // The fewest that are as good as the best: fewer caches, sooner answers.
+    let chosen = rates.first { $0.rate >= best * 0.99 }?.answers ?? 1
+    if rate(chosen) > rate(min(limit, inFlight)) * 1.01 || inFlight > limit { inFlight = chosen }
+    return inFlight
+  }
+
+  /// Tokens a second that rounds of `answers` with γ proposals each promise.
+  private func rate(_ answers: Int, _ gamma: Int) -> Double {
+    let load = Load(answers: answers, rows: gamma + 1, cached: Int(cachedEach * Double(answers)))
+    let seconds = verifying.cost(load.amounts) + Double(gamma) * drafting.cost([1, Double(answers)])
+    return Double(answers) * tokensARound(gamma) / max(1e-9, seconds)
+  }
+
+  /// Tokens that a round of γ proposals brings an answer.
+  private func tokensARound(_ gamma: Int) -> Double {
+    let alpha = min(0.999, stood / tried)
+    return (0...gamma).reduce((sum: 0.0, chance: 1.0)) { state, _ in
+      (state.sum + state.chance, state.chance * alpha)
+    }.sum
+  }
+
+  // MARK: Measurements
+
+  /// What a round showed.
+  ///
+  /// - Parameters:
+  ///   - steps: that the drafter took, each for all answers.
+  ///   - accepted: proposals that stood, `examined` those that were looked at, over all answers.
+  ///   - draft, verify: seconds.
+  ///   - isCatchingUp: whether the drafter also read a prompt, or what was written while it was off.
+  package mutating func record(
+    _ load: Load, steps: Int, accepted: Int, examined: Int, draft: Double, verify: Double, isCatchingUp: Bool
+  ) {
+    verifying.add(load.amounts, cost: verify)
+    mostAnswers = max(mostAnswers, load.answers)
+    cachedEach += (Double(load.cached) / Double(max(1, load.answers)) - cachedEach) * (cachedEach == 0 ? 1 : 0.1)
+    guard steps > 0 else { return }
+    hasDrafted = true
+    if !isCatchingUp { drafting.add([1, Double(load.answers)], cost: draft / Double(steps)) }
+    tried = tried * 0.95 + Double(examined)
+    stood = stood * 0.95 + Double(accepted)
+  }
+
+  // MARK: Report
+
+  /// What it has settled on and why, for people; nil before anything was measured.
+  package func summary(fixedGamma: Int?) -> String? {
+    guard mostAnswers > 0 else { return nil }
+    let gamma = hasDrafted ? fixedGamma ?? gamma : 0
+    let answers = min(inFlight, max(1, mostAnswers))
+    func pass(_ rows: Int) -> String {
+      let load = Load(answers: answers, rows: rows, cached: Int(cachedEach * Double(answers)))
+      return "\(milliseconds(verifying.cost(load.amounts))) ms"
+    }
+    var text = "\(answers) in flight, γ \(gamma)"
+    if hasDrafted {
+      let alpha = (stood / tried * 100).rounded() / 100
+      text += ", acceptance \(alpha), draft step \(milliseconds(drafting.cost([1, Double(answers)]))) ms"
+    }
+    text += "; a pass of \(answers) rows \(pass(1))"
+    if gamma > 0 { text += ", of \(answers * (gamma + 1)) \(pass(gamma + 1))" }
+    let rates = [0] + (gamma > 0 ? [gamma] : [])
+    return text + "; "
+      + rates.map { "\($0 == 0 ? "plain" : "γ \($0)") \(Int(rate(answers, $0))) tokens/s" }.joined(separator: ", ")
+  }
+
+  private func milliseconds(_ seconds: Double) -> Double { (seconds * 1e5).rounded() / 100 }
+}
