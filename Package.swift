@@ -32,7 +32,9 @@ let package = Package(
       ]),
     // Measures what README states; not part of the tool.
     .executableTarget(
-      name: "benchmarks", dependencies: ["Images", "Pipeline", "Models", "Tensors"], path: "Sources/Benchmarks",
+      name: "benchmarks",
+      dependencies: ["Images", "Pipeline", "Models", "Tensors", "Speculation", "Roofline", "CKernels"],
+      path: "Sources/Benchmarks",
       exclude: ["pillow.py"]),
     .target(
       name: "Stages",

@@ -14,6 +14,14 @@ package enum Shape {
       """
     ),
     (
+      // No published model: as small as a drafter for the next.
+      "qwen2-50m",
+      """
+      {"model_type":"qwen2","hidden_size":256,"intermediate_size":1024,"num_hidden_layers":4,
+       "num_attention_heads":4,"num_key_value_heads":2,"vocab_size":151936,"tie_word_embeddings":true}
+      """
+    ),
+    (
       "qwen2-0.5b",
       """
       {"model_type":"qwen2","hidden_size":896,"intermediate_size":4864,"num_hidden_layers":24,

@@ -77,13 +77,21 @@ package final class BatchDecoder {
     draftedLastRound = steps > 0
   }
 
-  /// Answers every request, in their order, `inFlight` of them at once.
-  package func answers(to requests: [DecodeRequest], inFlight: Int) -> [Answer] {
+  /// Answers every request, in their order.
+  ///
+  /// - Parameters:
+  ///   - inFlight: how many at once, nil to choose by what rounds cost.
+  ///   - most: what memory allows.
+  package func answers(
+    to requests: [DecodeRequest], inFlight: Int?, most: Int = Scheduler.maximumInFlight
+  ) -> [Answer] {
     var waiting = requests[...]
     var all: [Session] = []
     var live: [Session] = []
     while true {
-      while live.count < max(1, inFlight), let request = waiting.popFirst() {
+      let gamma = requests.first?.drafting.map(\.gamma) ?? .some(0)
+      let wanted = inFlight ?? scheduler.nextInFlight(most: most, fixedGamma: gamma)
+      while live.count < max(1, wanted), let request = waiting.popFirst() {
         let session = open(request)
         all.append(session)
         if !session.isFinished { live.append(session) }

@@ -140,6 +140,11 @@ package final class Session {
     drafts.append(drawn ?? Int32(max(0, mp_argmax(row, row.count))))
   }
 
+  /// Puts other tokens in the places of the proposals: for a proposer that guesses otherwise than a model does.
+  package func replaceDrafts(_ token: (_ offset: Int, _ draft: Int32) -> Int32) {
+    for offset in drafts.indices { drafts[offset] = token(offset, drafts[offset]) }
+  }
+
   private var rejects: Bool { rules.acceptance == .rejection && rules.sampling.temperature > 0 }
 
   /// Takes the target's own choices, one a row, up to the first that a draft did not foresee.

@@ -121,7 +121,7 @@ struct Inspect: ParsableCommand {
   }
 
   /// The tool itself with its libraries, tokenizer and buffers.
-  private static let process = 120_000_000
+  private static let process = 40_000_000
 
   private func megabytes(_ bytes: Int) -> String { String(format: "%.1f MB", Double(bytes) / 1e6) }
 }
