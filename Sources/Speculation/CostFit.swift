@@ -1,38 +1,63 @@
-/// What something costs as a sum of non-negative shares, fitted to measurements of which the old fade.
+/// What something costs as a sum of non-negative shares, fitted to what was measured.
 ///
 /// Least squares with every share at least 0: time is never saved by doing more, and a fit that thinks so only follows
-/// noise.
+/// noise. Measurements of one kind replace each other slowly and those of other kinds stay, so that a long run of the
+/// same does not unlearn what all else costs. A machine that becomes slower or faster does so for all kinds alike.
 struct CostFit: Sendable {
-  private var products: [[Double]]
-  private var targets: [Double]
-  private(set) var shares: [Double]
-  /// How much a measurement counts once the next has come.
-  private static let fade = 0.985
-
-  /// - Parameter count: how many shares there are.
-  init(count: Int) {
-    products = Array(repeating: Array(repeating: 0, count: count), count: count)
-    targets = Array(repeating: 0, count: count)
-    shares = Array(repeating: 0, count: count)
+  private struct Kind: Sendable {
+    var amounts: [Double]
+    /// By the machine's speed at the time.
+    var cost: Double
+    var count: Double
+    var lastSeen: Int
   }
 
-  /// Takes in that these amounts cost so much.
-  mutating func add(_ amounts: [Double], cost: Double) {
-    for row in targets.indices {
-      for column in targets.indices {
-        products[row][column] = products[row][column] * Self.fade + amounts[row] * amounts[column]
-      }
-      targets[row] = targets[row] * Self.fade + amounts[row] * cost
+  private var kinds: [Int: Kind] = [:]
+  private var speed = 1.0
+  private var measurements = 0
+  private(set) var shares: [Double]
+  /// The most kinds that are remembered.
+  private static let most = 96
+
+  /// - Parameter count: how many shares there are.
+  init(count: Int) { shares = Array(repeating: 0, count: count) }
+
+  /// Takes in that these amounts cost so much; `kind` is the same for amounts that are nearly the same.
+  mutating func add(_ amounts: [Double], cost: Double, kind: Int) {
+    measurements += 1
+    let expected = self.cost(amounts)
+    if kinds[kind] != nil, expected > 0 {
+      let drift = min(1.2, max(0.8, cost / expected))
+      speed *= 1 + (drift - 1) * 0.03
+    }
+    var entry = kinds[kind] ?? Kind(amounts: amounts, cost: cost / speed, count: 0, lastSeen: 0)
+    entry.count = min(10, entry.count + 1)
+    entry.cost += (cost / speed - entry.cost) / entry.count
+    for index in amounts.indices { entry.amounts[index] += (amounts[index] - entry.amounts[index]) / entry.count }
+    entry.lastSeen = measurements
+    kinds[kind] = entry
+    if kinds.count > Self.most, let oldest = kinds.min(by: { $0.value.lastSeen < $1.value.lastSeen }) {
+      kinds[oldest.key] = nil
     }
     solve()
   }
 
   /// What these amounts cost by the shares as they stand.
-  func cost(_ amounts: [Double]) -> Double { zip(amounts, shares).reduce(0) { $0 + $1.0 * $1.1 } }
+  func cost(_ amounts: [Double]) -> Double { speed * zip(amounts, shares).reduce(0) { $0 + $1.0 * $1.1 } }
 
   /// Coordinate descent from the last solution: few sweeps do, since one measurement moves it little.
   private mutating func solve() {
-    for _ in 0..<30 {
+    var products = shares.map { _ in shares.map { _ in 0.0 } }
+    var targets = shares.map { _ in 0.0 }
+    for kind in kinds.values {
+      // Misses count by their share of the cost: a pass of many rows is not more important for being long.
+      let weight = kind.count / max(1e-12, kind.cost * kind.cost)
+      for row in targets.indices {
+        for column in targets.indices { products[row][column] += weight * kind.amounts[row] * kind.amounts[column] }
+        targets[row] += weight * kind.amounts[row] * kind.cost
+      }
+    }
+    for _ in 0..<60 {
       for row in shares.indices {
         // A little resistance keeps shares that nothing has told apart from running away.
         let own = products[row][row] * (1 + 1e-4) + 1e-12

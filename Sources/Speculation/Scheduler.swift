@@ -30,6 +30,8 @@ package struct Scheduler: Sendable {
       self.cached = cached
     }
 
+    fileprivate var kind: Int { answers * 1000 + rows }
+
     /// Rows within the reach of few, of some and of many; keys and values that are read, and that are computed with.
     fileprivate var amounts: [Double] {
       let count = Double(answers * rows)
@@ -64,7 +66,8 @@ package struct Scheduler: Sendable {
     if round <= 6 { return [3, 0, 3, 1, 4, 2][round - 1] }
     if gamma == 0 {
       roundsWithout += 1
-      if roundsWithout >= patience {
+      // Only where a drafter that is nearly always right would pay.
+      if roundsWithout >= patience, rate(answers, 2, acceptance: 0.95) > rate(answers, 0) {
         // Two rounds: in the first, the drafter also reads what it has missed.
         if roundsWithout > patience { (roundsWithout, patience) = (0, min(4096, 2 * patience)) }
         return 2
@@ -96,22 +99,21 @@ package struct Scheduler: Sendable {
     let rates = (1...max(1, limit)).map { (answers: $0, rate: rate($0)) }
     let best = rates.map(\.rate).max() ?? 0
     // The fewest that are as good as the best: fewer caches, sooner answers.
-    let chosen = rates.first { $0.rate >= best * 0.99 }?.answers ?? 1
-    if rate(chosen) > rate(min(limit, inFlight)) * 1.01 || inFlight > limit { inFlight = chosen }
+    let chosen = rates.first { $0.rate >= best * 0.997 }?.answers ?? 1
+    if rate(chosen) > rate(min(limit, inFlight)) * 1.002 || inFlight > limit { inFlight = chosen }
     return inFlight
   }
 
   /// Tokens a second that rounds of `answers` with γ proposals each promise.
-  private func rate(_ answers: Int, _ gamma: Int) -> Double {
+  private func rate(_ answers: Int, _ gamma: Int, acceptance: Double? = nil) -> Double {
     let load = Load(answers: answers, rows: gamma + 1, cached: Int(cachedEach * Double(answers)))
     let seconds = verifying.cost(load.amounts) + Double(gamma) * drafting.cost([1, Double(answers)])
-    return Double(answers) * tokensARound(gamma) / max(1e-9, seconds)
+    return Double(answers) * tokensARound(gamma, acceptance ?? min(0.999, stood / tried)) / max(1e-9, seconds)
   }
 
   /// Tokens that a round of γ proposals brings an answer.
-  private func tokensARound(_ gamma: Int) -> Double {
-    let alpha = min(0.999, stood / tried)
-    return (0...gamma).reduce((sum: 0.0, chance: 1.0)) { state, _ in
+  private func tokensARound(_ gamma: Int, _ alpha: Double) -> Double {
+    (0...gamma).reduce((sum: 0.0, chance: 1.0)) { state, _ in
       (state.sum + state.chance, state.chance * alpha)
     }.sum
   }
@@ -128,12 +130,12 @@ package struct Scheduler: Sendable {
   package mutating func record(
     _ load: Load, steps: Int, accepted: Int, examined: Int, draft: Double, verify: Double, isCatchingUp: Bool
   ) {
-    verifying.add(load.amounts, cost: verify)
+    verifying.add(load.amounts, cost: verify, kind: load.kind)
     mostAnswers = max(mostAnswers, load.answers)
     cachedEach += (Double(load.cached) / Double(max(1, load.answers)) - cachedEach) * (cachedEach == 0 ? 1 : 0.1)
     guard steps > 0 else { return }
     hasDrafted = true
-    if !isCatchingUp { drafting.add([1, Double(load.answers)], cost: draft / Double(steps)) }
+    if !isCatchingUp { drafting.add([1, Double(load.answers)], cost: draft / Double(steps), kind: load.answers) }
     tried = tried * 0.95 + Double(examined)
     stood = stood * 0.95 + Double(accepted)
   }

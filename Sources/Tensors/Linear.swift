@@ -26,34 +26,53 @@ private let rowsTogether = 96
 package func products(of x: Tensor, with layers: [Linear], _ engine: Engine) -> [Tensor] {
   let results = layers.map { Tensor(rows: x.rows, columns: $0.weight.rows) }
   guard x.rows > 0 else { return results }
-  let formats = Set(layers.map(\.weight.format))
-  let inputs = Dictionary(uniqueKeysWithValues: formats.map { ($0, ProductInput(x, for: $0, engine)) })
-  let tiles = layers.map(\.tiles)
-  let all = tiles.reduce(0, +)
-  let chunks = (x.rows + rowsTogether - 1) / rowsTogether
+  var inputs: [ProductInput] = []
+  for layer in layers {
+    let same = inputs.first { $0.format == layer.weight.format }
+    inputs.append(same ?? ProductInput(x, for: layer.weight.format, engine))
+  }
+  let tiles = layers.reduce(0) { $0 + $1.tiles }
   let work = layers.reduce(0) { $0 + $1.weight.rows } * x.rows * x.columns
-  engine.parallel(chunks * all, work: work) { task in
-    var tile = task % all
-    var index = 0
-    while tile >= tiles[index] {
-      tile -= tiles[index]
-      index += 1
+  let runs = tileRuns(tiles, engine.threads)
+  for first in stride(from: 0, to: x.rows, by: rowsTogether) {
+    let rows = first..<min(x.rows, first + rowsTogether)
+    engine.parallel(runs.count, work: work) { run in
+      var (index, passed) = (0, 0)
+      for tile in runs[run] {
+        while tile - passed >= layers[index].tiles {
+          passed += layers[index].tiles
+          index += 1
+        }
+        layers[index].multiply(inputs[index], rows: rows, tile: tile - passed, into: results[index])
+      }
     }
-    let first = task / all * rowsTogether
-    guard let input = inputs[layers[index].weight.format] else { return }
-    layers[index].multiply(input, rows: first..<min(x.rows, first + rowsTogether), tile: tile, into: results[index])
   }
   return results
 }
 
+/// Tiles in runs that one task takes: long ones first, so that each thread reads long stretches of weights, and short
+/// ones last, so that all end together.
+private func tileRuns(_ tiles: Int, _ threads: Int) -> [Range<Int>] {
+  var runs: [Range<Int>] = []
+  var first = 0
+  while first < tiles {
+    let count = max(1, (tiles - first) / (2 * threads))
+    runs.append(first..<first + count)
+    first += count
+  }
+  return runs
+}
+
 /// Rows as the products with a format read them: the floats themselves, or whole numbers.
 private struct ProductInput: @unchecked Sendable {
+  let format: WeightFormat
   let values: Tensor
   let whole: TensorStorage?
   /// Bytes from row to row.
   let stride: Int
 
   init(_ x: Tensor, for format: WeightFormat, _ engine: Engine) {
+    self.format = format
     values = x
     let bytes = mp_input_bytes(format.number, x.columns)
     stride = bytes > 0 ? bytes : x.columns * 4

@@ -70,7 +70,8 @@ func aRealModelWritesTheReferencesTokens() throws {
     #expect(ids.map(Int.init) == line["ids"]?.array?.compactMap(\.int), "\(line["id"]?.string ?? "")")
   }
   let found = try answers(
-    model: "path=\"\(try #require(realModel))\" weights=f32", cases.map { ($0["rendered"]?.string ?? "", nil) }, maximumTokens: 48,
+    model: "path=\"\(try #require(realModel))\" weights=f32", cases.map { ($0["rendered"]?.string ?? "", nil) },
+    maximumTokens: 48,
     scratch)
   for (line, tokens) in zip(cases, found) {
     let expected = try #require(line["tokens"]?.array).compactMap(\.int)

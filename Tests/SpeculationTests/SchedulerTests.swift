@@ -1,0 +1,117 @@
+import CKernels
+import Testing
+
+@testable import Speculation
+
+/// A machine and a pair of models with known costs, in place of real ones.
+private struct World {
+  let name: String
+  /// Milliseconds of a pass by its rows: 1, 2, 3, … ; beyond the last, by the last step.
+  var pass: [Double]
+  /// Milliseconds of a thousand cached tokens, and of each row's work on them.
+  var cached = 0.3
+  var cachedRow = 0.05
+  /// Milliseconds of a draft step, and of each answer in it.
+  var step: Double
+  var stepAnswer = 0.3
+  var acceptance: Double
+  var records: Int
+  var promptTokens = 100
+  var answerTokens = 120
+  var most: Int
+
+  func seconds(_ load: Scheduler.Load) -> Double {
+    let rows = load.answers * load.rows
+    let last = pass.count - 1
+    let base =
+      rows <= pass.count ? pass[rows - 1] : pass[last] + Double(rows - pass.count) * (pass[last] - pass[last - 1])
+    return (base + Double(load.cached) / 1000 * (cached + cachedRow * Double(load.rows))) / 1000
+  }
+
+  func draftSeconds(_ answers: Int) -> Double { (step + stepAnswer * Double(answers)) / 1000 }
+
+  /// Tokens a second over all records. nil chooses.
+  func run(inFlight: Int?, gamma: Int?) -> (rate: Double, summary: String) {
+    var scheduler = Scheduler()
+    var waiting = records
+    var live: [Int] = []
+    var (time, tokens, draws, rounds) = (0.0, 0, UInt64(0), UInt64(0))
+    func stands() -> Bool {
+      draws += 1
+      return Double(mp_mix(7, draws) >> 11) * 0x1p-53 < acceptance
+    }
+    while waiting > 0 || !live.isEmpty {
+      let wanted = inFlight ?? scheduler.nextInFlight(most: most, fixedGamma: gamma)
+      while live.count < wanted, waiting > 0 {
+        live.append(0)
+        waiting -= 1
+      }
+      let proposed = gamma ?? scheduler.nextGamma(answers: live.count)
+      let load = Scheduler.Load(
+        answers: live.count, rows: proposed + 1, cached: live.reduce(0) { $0 + $1 + promptTokens })
+      let draft = Double(proposed) * draftSeconds(live.count)
+      // Machines are never quite even.
+      rounds += 1
+      let verify = seconds(load) * (0.97 + 0.06 * Double(mp_mix(9, rounds) % 1000) / 1000)
+      var (accepted, examined) = (0, 0)
+      for index in live.indices {
+        var count = 0
+        while count < proposed, stands() { count += 1 }
+        accepted += count
+        examined += min(proposed, count + 1)
+        live[index] += count + 1
+        tokens += count + 1
+      }
+      time += draft + verify
+      scheduler.record(
+        load, steps: proposed, accepted: accepted, examined: examined, draft: draft, verify: verify,
+        isCatchingUp: false)
+      live.removeAll { $0 >= answerTokens }
+    }
+    return (Double(tokens) / time, scheduler.summary(fixedGamma: gamma) ?? "")
+  }
+}
+
+/// Passes as they were measured: flat while rows share the reading of the weights, then by arithmetic.
+private let eightBit = [43, 44, 46, 50, 55, 63, 77, 85, 97, 98, 109, 115, 127, 136, 146, 153].map { Double($0) }
+private let fourBit = [26, 28, 32, 38, 43, 48, 55, 60, 69, 71, 79, 85, 91, 96, 107, 113].map { Double($0) }
+
+private let worlds = [
+  World(name: "one record, a good drafter", pass: eightBit, step: 3, acceptance: 0.75, records: 40, most: 1),
+  World(name: "one record, a useless drafter", pass: fourBit, step: 8, acceptance: 0.1, records: 40, most: 1),
+  World(name: "one record, a slow drafter", pass: eightBit, step: 40, acceptance: 0.8, records: 40, most: 1),
+  World(name: "many short records", pass: fourBit, step: 3, acceptance: 0.6, records: 400, most: 64),
+  World(
+    name: "long pictures", pass: eightBit, cached: 3, step: 3, acceptance: 0.75, records: 64, promptTokens: 4000,
+    answerTokens: 200, most: 8),
+  World(name: "memory for two", pass: eightBit, step: 3, acceptance: 0.75, records: 80, most: 2),
+]
+
+@Test(arguments: worlds.indices)
+private func whatItChoosesIsNearlyTheBestFixedChoice(index: Int) {
+  let world = worlds[index]
+  var best = (rate: 0.0, name: "")
+  for inFlight in [1, 2, 4, 8, 16, 32, 64] where inFlight <= world.most {
+    for gamma in 0...8 {
+      let rate = world.run(inFlight: inFlight, gamma: gamma).rate
+      if rate > best.rate { best = (rate, "\(inFlight) in flight, γ \(gamma)") }
+    }
+  }
+  let auto = world.run(inFlight: nil, gamma: nil)
+  print("\(world.name): auto \(auto.rate), best \(best); \(auto.summary)")
+  // Finding out costs something, the more the shorter a run is.
+  #expect(auto.rate > best.rate * 0.98, "\(world.name): \(auto), best \(best)")
+}
+
+@Test func aFitFindsWhatThingsCost() {
+  var fit = CostFit(count: 3)
+  for round in 0..<200 {
+    let amounts = [1, Double(round % 7), Double(round % 3)]
+    fit.add(amounts, cost: 5 + 2 * amounts[1], kind: round % 21)
+  }
+  #expect(abs(fit.cost([1, 4, 0]) - 13) < 0.1 && abs(fit.shares[2]) < 0.05)
+  // What costs less the more there is of it is taken to be free.
+  var odd = CostFit(count: 2)
+  for round in 0..<50 { odd.add([1, Double(round % 5)], cost: 10 - Double(round % 5), kind: round % 5) }
+  #expect(odd.shares.allSatisfy { $0 >= 0 })
+}
