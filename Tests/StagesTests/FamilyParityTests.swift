@@ -27,7 +27,7 @@ private func difference(_ found: [Float], _ expected: [Float]) -> Float {
 }
 
 /// A picture as the model's encoder and projector see it.
-private func see(
+func see(
   _ bytes: [UInt8], _ vision: any VisionModel, _ engine: Engine
 ) throws -> (pixels: [Float], features: Tensor, merged: Tensor, grid: PatchGrid) {
   let picture = try Picture(decoding: bytes)
