@@ -109,7 +109,7 @@ private struct ScheduleBench {
         + "\(formatted(medians[best], 1)) (auto \(formatted(100 * (medians[0] / medians[best] - 1), 1)) %)")
     print("  " + zip(settings, medians).dropFirst().map { "\($0.name) \(formatted($1, 0))" }.joined(separator: ", "))
     print("  chose \(why)")
-    fflush(stdout)
+    fflush(nil)
   }
 }
 

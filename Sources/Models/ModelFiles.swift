@@ -1,6 +1,9 @@
 import Foundation
 import Tensors
 
+/// Says something to the user while a model loads.
+func note(_ message: String) { FileHandle.standardError.write(Data("massv-pipe: \(message)\n".utf8)) }
+
 /// Where a model's parts are read from: a folder as Hugging Face lays it out, or GGUF files.
 package struct ModelFiles: Sendable {
   /// The folder, or the language model's GGUF file.
@@ -77,7 +80,11 @@ package struct ModelFiles: Sendable {
     let isQuantised = format?.isQuantised ?? store.isQuantised
     var kept: PackedCache?
     if let engine, let format, format.isQuantised, !isInvented, let folder = PackedCache.standardFolder {
-      kept = PackedCache(folder: folder, sources: store.files, format: format, engine)
+      let cache = PackedCache(folder: folder, sources: store.files, format: format, engine)
+      kept = cache
+      if cache.isEmpty, store.byteCount > 1 << 29 {
+        note("\(path): making \(format.rawValue) weights, which are kept in \(cache.path) for later starts")
+      }
     }
     return WeightLoader(
       store, format: format, cacheType: cacheType ?? (isQuantised ? .f16 : .f32), kept: kept, engine,

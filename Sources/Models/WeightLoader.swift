@@ -1,4 +1,3 @@
-import Foundation
 import Tensors
 
 /// Weights under the names a model asks for, in the format the engine computes with.
@@ -46,7 +45,7 @@ package struct WeightLoader: Sendable {
   /// Once the model has asked for all it needs: throws if any tensor was never asked for.
   func finish() throws(WeightError) {
     try store.finish()
-    if let problem = kept?.save() { FileHandle.standardError.write(Data("massv-pipe: \(problem)\n".utf8)) }
+    if let problem = kept?.save() { note(problem) }
   }
 
   /// The loader for a part of the model.

@@ -41,7 +41,7 @@ package struct ModelTiming: Sendable {
     let language = parts.language
     let sizes = language.configuration
     let tokens = (0..<Int32(Self.context)).map { $0 % Int32(sizes.vocabulary) }
-    let context = min(Self.context, sizes.maximumPositions - 16)
+    let context = max(1, min(Self.context, sizes.maximumPositions - 16))
     let prompt = language.embed(Array(tokens.prefix(context)))
     let cache = sizes.makeCache(capacity: context + 16)
     func read(_ x: Tensor, _ cache: KVCache) -> Tensor {
@@ -58,12 +58,6 @@ package struct ModelTiming: Sendable {
     var rounds = 0
     while rounds < 4 || ((ContinuousClock.now - start) / .seconds(1) < seconds && rounds < 50) {
       for (index, rows) in Self.rowCounts.enumerated() {
-        // Beside the passes that are bound by it.
-        if index % 4 == 2 {
-          var bytes = 0.0
-          let taken = timed { bytes = probe.read(engine) }
-          if rounds > 0 { reads.append(bytes / taken / 1e9) }
-        }
         let taken = timed {
           let hidden = read(language.embed(Array(tokens.prefix(rows))), cache)
           _ = language.logits(hidden, engine)
@@ -71,6 +65,12 @@ package struct ModelTiming: Sendable {
         cache.truncate(to: context)
         if rounds > 0 { passes[index].append(taken) }
       }
+      var bytes = 0.0
+      let reading = timed { bytes = probe.read(engine) }
+      if rounds > 0 { reads.append(bytes / reading / 1e9) }
+      // What was read has driven all else from the caches: the next round begins as it would without it.
+      _ = language.logits(read(language.embed(Array(tokens.prefix(1))), cache), engine)
+      cache.truncate(to: context)
       if rounds < 3 {
         let fresh = sizes.makeCache(capacity: context)
         prefills.append(

@@ -19,6 +19,10 @@ package enum Acceptance: String, Sendable, CaseIterable {
   package static func reject(
     _ token: Int32, target: [Float], draft: [Float], noise: NoiseStream, position: Int
   ) -> Int32? {
+    // A drafter that knows no probability for its own token has not drawn it: the target draws alone.
+    guard draft[Int(token)] > -.infinity else {
+      return noise.draw(target, position: position, purpose: .residual) ?? token
+    }
     let ratio = Double(target[Int(token)]) - Double(draft[Int(token)])
     if noise.uniform(position: position, purpose: .acceptance) < exp(ratio) { return nil }
     return noise.draw(residual(target, draft), position: position, purpose: .residual) ?? token

@@ -17,7 +17,8 @@ package final class MappedFile: @unchecked Sendable {
 
   /// Maps a regular file.
   package init(path: String) throws(WeightError) {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    // What is no file, such as a pipe that nobody writes, is not waited for.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw WeightError("\(path): \(String(cString: strerror(errno)))") }
     defer { close(descriptor) }
     var status = stat()

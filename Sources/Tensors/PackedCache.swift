@@ -14,7 +14,13 @@ package final class PackedCache: Sendable {
   private let smallest: Int
   private let engine: Engine
   private let kept: SafetensorsFile?
-  private let made = Mutex<[(name: String, weight: Weight)]>([])
+  private let given = Mutex(Given())
+
+  /// All that a model was given, whether it was kept or made: a file is written whole.
+  private struct Given {
+    var weights: [(name: String, weight: Weight)] = []
+    var someWereMade = false
+  }
 
   /// Bump when panels change.
   private static let layout = "massv-pipe panels 1"
@@ -51,6 +57,9 @@ package final class PackedCache: Sendable {
     return "\(path) \(info.st_size) \(info.st_mtim.tv_sec).\(info.st_mtim.tv_nsec)"
   }
 
+  /// Whether nothing that fits is kept yet: the weights must be made.
+  package var isEmpty: Bool { kept == nil }
+
   /// The weight as it was kept, or as `make` makes it.
   package func weight(
     _ name: String, rows: Int, columns: Int, format: WeightFormat, make: () -> Weight
@@ -60,11 +69,16 @@ package final class PackedCache: Sendable {
       if entry.shape == [format.byteCount(rows: rows, columns: columns)],
         kept.metadata[name] == Self.checksum(bytes, engine), let start = bytes.baseAddress
       {
-        return Weight(rows: rows, columns: columns, format: format, start: start, owner: kept.file)
+        let weight = Weight(rows: rows, columns: columns, format: format, start: start, owner: kept.file)
+        given.withLock { $0.weights.append((name, weight)) }
+        return weight
       }
     }
     let weight = make()
-    made.withLock { $0.append((name, weight)) }
+    given.withLock {
+      $0.weights.append((name, weight))
+      $0.someWereMade = true
+    }
     return weight
   }
 
@@ -86,18 +100,29 @@ package final class PackedCache: Sendable {
   ///
   /// - Returns: what went wrong, for people.
   package func save() -> String? {
-    let made = made.withLock { $0 }
-    guard !made.isEmpty, made.reduce(0, { $0 + $1.weight.byteCount }) >= smallest else { return nil }
+    let given = given.withLock { $0 }
+    guard given.someWereMade, given.weights.reduce(0, { $0 + $1.weight.byteCount }) >= smallest else { return nil }
+    removeLeftovers()
     let aside = "\(path).\(getpid())"
     do {
-      try FileManager.default.createDirectory(
+      try? FileManager.default.createDirectory(
         atPath: (path as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
-      try write(made, to: aside)
+      try write(given.weights, to: aside)
       guard rename(aside, path) == 0 else { throw WeightError(String(cString: strerror(errno))) }
       return nil
     } catch {
       unlink(aside)
       return "\(path): the quantised weights cannot be kept: \(error)"
+    }
+  }
+
+  /// What runs that are no more have left aside.
+  private func removeLeftovers() {
+    let (folder, name) = ((path as NSString).deletingLastPathComponent, (path as NSString).lastPathComponent)
+    for file in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] where file.hasPrefix(name + ".") {
+      if let process = pid_t(file.dropFirst(name.count + 1)), kill(process, 0) != 0, errno == ESRCH {
+        unlink(folder + "/" + file)
+      }
     }
   }
 

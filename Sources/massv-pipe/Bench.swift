@@ -55,26 +55,28 @@ struct Bench: ParsableCommand {
   func run() throws {
     if let instructions { mp_limit_instructions(instructions.level) }
     let engine = Engine(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
+    let formats = weights.isEmpty ? ["bf16", "q8", "q4"] : weights
+    // What cannot be read is said before anything is measured.
+    let models = try shape.flatMap { name in
+      try formats.map { format in (name, format, try orExit { try files(name, format, engine) }) }
+    }
     let machine = Machine(engine)
     if !json { try say(table(machine)) }
     var timings: [ModelTiming] = []
-    for name in shape {
-      for format in weights.isEmpty ? ["bf16", "q8", "q4"] : weights {
-        let timing = try time(name, format, engine)
-        timings.append(timing)
-        if !json { try say(table(timing, machine)) }
+    for (name, format, files) in models {
+      let timing = try orExit {
+        ModelTiming(
+          shape: (name as NSString).lastPathComponent, weights: format, try files.family.load(files), seconds: seconds,
+          engine)
       }
+      timings.append(timing)
+      if !json { try say(table(timing, machine)) }
     }
     if json { try say(String(decoding: line(machine, timings), as: UTF8.self)) }
   }
 
-  private func time(_ name: String, _ format: String, _ engine: Engine) throws -> ModelTiming {
-    do {
-      let files = try files(name, format, engine)
-      let shown = (name as NSString).lastPathComponent
-      return ModelTiming(
-        shape: shown, weights: format, try files.family.load(files), seconds: seconds, engine)
-    } catch {
+  private func orExit<R>(_ body: () throws -> R) throws -> R {
+    do { return try body() } catch {
       complain("\(error)")
       throw ExitCode(66)
     }
@@ -87,7 +89,9 @@ struct Bench: ParsableCommand {
     if name.hasSuffix(".gguf") || (exists && isFolder.boolValue) {
       return try ModelFiles(path: name, format: chosen, engine: engine)
     }
-    return ModelFiles(shape: try Shape.config(name), format: chosen ?? .bf16, engine: engine)
+    let config = try Shape.config(name)
+    guard let chosen else { throw ModelError("\(name): a shape has no stored weights, expected another --weights") }
+    return ModelFiles(shape: config, format: chosen, engine: engine)
   }
 
   // MARK: Table
@@ -115,24 +119,22 @@ struct Bench: ParsableCommand {
   // MARK: JSON
 
   private func line(_ machine: Machine, _ timings: [ModelTiming]) -> [UInt8] {
-    JSONWriter.line { line in
-      line.object { all in
-        all.key("machine")
-        all.object { object in
-          object.key("read_gbs")
-          object.number(machine.readBandwidth, decimals: 1)
-          object.key("f32_gflops")
-          object.number(machine.arithmetic, decimals: 1)
-          object.key("threads")
-          object.integer(machine.threads)
-          object.key("instructions")
-          object.string(machine.instructions)
-          object.key("fork_join_us")
-          object.number(machine.forkJoin * 1e6, decimals: 2)
-        }
-        all.key("models")
-        all.array { array in for timing in timings { array.object { write(timing, machine, &$0) } } }
+    JSONWriter.line { all in
+      all.key("machine")
+      all.object { object in
+        object.key("read_gbs")
+        object.number(machine.readBandwidth, decimals: 1)
+        object.key("f32_gflops")
+        object.number(machine.arithmetic, decimals: 1)
+        object.key("threads")
+        object.integer(machine.threads)
+        object.key("instructions")
+        object.string(machine.instructions)
+        object.key("fork_join_us")
+        object.number(machine.forkJoin * 1e6, decimals: 2)
       }
+      all.key("models")
+      all.array { array in for timing in timings { array.object { write(timing, machine, &$0) } } }
     }
   }
 

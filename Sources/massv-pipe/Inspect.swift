@@ -109,13 +109,15 @@ struct Inspect: ParsableCommand {
     let sizes = target.language.configuration
     let weights =
       target.language.memoryBytes + (target.vision?.linears.reduce(0) { $0 + $1.weight.byteCount } ?? 0)
+      + ((try? FileManager.default.attributesOfItem(atPath: model + "/projector.safetensors"))?[.size] as? Int ?? 0)
     let caches = 4 * sizes.cacheBytes(tokens: 1024 + 128)
     let pass = 1024 * (4 * sizes.hidden + 3 * sizes.intermediate) * 4 + sizes.vocabulary * 6 * 4
     return [
       ("in memory", "\(megabytes(weights)) of weights as \(self.weights)"),
       (
         "a run's peak",
-        "about \(megabytes(weights + caches + pass + Self.process)) for 4 records in flight of 1,024 prompt tokens"
+        "about \(megabytes(weights + caches + pass + Self.process)) for 4 records in flight of 1,024 prompt tokens;"
+          + " a drafter's comes on top"
       ),
     ]
   }
