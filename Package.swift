@@ -33,7 +33,7 @@ let package = Package(
     // Measures what README states; not part of the tool.
     .executableTarget(
       name: "benchmarks",
-      dependencies: ["Images", "Pipeline", "Models", "Tensors", "Speculation", "Roofline", "CKernels"],
+      dependencies: ["Images", "Pipeline", "Models", "Tensors", "Speculation", "Roofline", "CKernels", "COpenBLAS"],
       path: "Sources/Benchmarks",
       exclude: ["pillow.py"]),
     .target(

@@ -2,7 +2,7 @@ import Foundation
 
 /// Ratios that README states, each measured in one run with its sides in turn.
 ///
-/// `benchmarks [overhead|pictures|tokenizer|perplexity|schedule]…`. Environment: PICTURES, a folder of JPEG files; PILLOW, a Python with
+/// `benchmarks [overhead|pictures|tokenizer|products|perplexity|schedule]…`. Environment: PICTURES, a folder of JPEG files; PILLOW, a Python with
 /// Pillow; TOKENIZER, a `tokenizer.json`, and TEXT, a text file for it; MODEL, a model to read TEXT.
 @main
 enum Benchmarks {
@@ -10,7 +10,7 @@ enum Benchmarks {
     let names = CommandLine.arguments.dropFirst()
     let all: [(name: String, run: () throws -> Void)] = [
       ("overhead", benchmarkOverhead), ("pictures", benchmarkPictures), ("tokenizer", benchmarkTokenizer),
-      ("perplexity", benchmarkPerplexity),
+      ("products", benchmarkProducts), ("perplexity", benchmarkPerplexity),
       ("schedule", benchmarkSchedule),
     ]
     for benchmark in all where names.isEmpty || names.contains(benchmark.name) { try benchmark.run() }

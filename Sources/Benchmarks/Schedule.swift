@@ -8,7 +8,8 @@ import Tensors
 /// Automatic choice of records in flight and γ against every fixed choice, in four regimes.
 ///
 /// The target and the drafter have random weights, so that a drafter's guesses would never stand: it computes as one
-/// would, and what it proposes is the target's own next token as often as ACCEPTANCE says (0.7).
+/// would, and what it proposes is the target's own next token as often as ACCEPTANCE says (0.7). REGIME chooses those
+/// whose name holds it.
 func benchmarkSchedule() throws {
   let environment = ProcessInfo.processInfo.environment
   let acceptance = environment["ACCEPTANCE"].flatMap(Double.init) ?? 0.7
@@ -16,7 +17,8 @@ func benchmarkSchedule() throws {
   let format = environment["WEIGHTS"].flatMap(WeightFormat.init) ?? .q8
   let bench = try ScheduleBench(
     target: environment["TARGET"] ?? "qwen2-0.5b", acceptance: acceptance, format, engine)
-  for regime in ScheduleBench.regimes { bench.run(regime) }
+  let wanted = environment["REGIME"]
+  for regime in ScheduleBench.regimes where wanted.map(regime.name.contains) ?? true { bench.run(regime) }
 }
 
 private struct ScheduleBench {

@@ -1,5 +1,5 @@
-// Chunks of products of quantised weights: up to six rows of quantised x by one panel. A group's
-// sum is an integer, so it is the same in any order; the groups' sums become floats and are added in their order.
+// Chunks of products of quantised weights: some rows of quantised x by one panel. A group's sum is an integer, so it is
+// the same in any order; the groups' sums become floats and are added in their order.
 //
 // Included by kernel bodies, once for each instruction set.
 #include "panels.h"

@@ -56,7 +56,7 @@ package struct ModelTiming: Sendable {
     let start = ContinuousClock.now
     // Every round times every count, so that a machine that drifts meets all alike; the first warms up.
     var rounds = 0
-    while rounds < 4 || ((ContinuousClock.now - start) / .seconds(1) < seconds && rounds < 50) {
+    while rounds < 3 || ((ContinuousClock.now - start) / .seconds(1) < seconds && rounds < 50) {
       for (index, rows) in Self.rowCounts.enumerated() {
         let taken = timed {
           let hidden = read(language.embed(Array(tokens.prefix(rows))), cache)
@@ -71,7 +71,7 @@ package struct ModelTiming: Sendable {
       // What was read has driven all else from the caches: the next round begins as it would without it.
       _ = language.logits(read(language.embed(Array(tokens.prefix(1))), cache), engine)
       cache.truncate(to: context)
-      if rounds < 3 {
+      if rounds < 2 {
         let fresh = sizes.makeCache(capacity: context)
         prefills.append(
           timed {
@@ -96,6 +96,6 @@ package struct ModelTiming: Sendable {
     let grid = PatchGrid(height: target.usedHeight / layout.size, width: target.usedWidth / layout.size)
     let patches = Tensor(rows: grid.patches, columns: layout.width)
     patches.withMutable { for index in 0..<patches.count { $0[index] = Float(index % 97) / 97 - 0.5 } }
-    return median((0..<3).map { _ in timed { _ = model.features(patches, grid: grid, engine) } })
+    return median((0..<2).map { _ in timed { _ = model.features(patches, grid: grid, engine) } })
   }
 }

@@ -47,6 +47,14 @@ package struct Scheduler: Sendable {
   private var stood = 0.5
   private var round = 0
   private var gamma = 3
+  /// What the first rounds try, to see what passes of few and of many rows cost.
+  private static let trialGammas = [3, 0, 3, 1, 4, 2]
+  private var trials = 0
+  private var hasChosen = false
+  private var lastAnswers = 0
+  /// Rows of the passes that have been measured.
+  private var fewestRows = Int.max / 8
+  private var mostRows = 0
   /// Rounds without drafting after which it is tried again; it doubles each time that it does not pay.
   private var patience = 64
   private var roundsWithout = 0
@@ -61,19 +69,24 @@ package struct Scheduler: Sendable {
 
   /// γ of the next round, for answers that leave it open.
   package mutating func nextGamma(answers: Int) -> Int {
+    defer { lastAnswers = answers }
     round += 1
-    // The first rounds show what passes of few and of many rows cost.
-    if round <= 6 { return [3, 0, 3, 1, 4, 2][round - 1] }
+    if trials < Self.trialGammas.count {
+      // While more and more records come into flight, and where many rows are known to cost too much, nothing is tried.
+      if answers > lastAnswers || !mayPay(answers) { return 0 }
+      trials += 1
+      return Self.trialGammas[trials - 1]
+    }
     if gamma == 0 {
       roundsWithout += 1
-      // Only where a drafter that is nearly always right would pay.
-      if roundsWithout >= patience, rate(answers, 2, acceptance: 0.95) > rate(answers, 0) {
+      if roundsWithout >= patience, mayPay(answers) {
         // Two rounds: in the first, the drafter also reads what it has missed.
         if roundsWithout > patience { (roundsWithout, patience) = (0, min(4096, 2 * patience)) }
         return 2
       }
     }
-    guard round % Self.settleInterval == 0 || round == 7 else { return gamma }
+    guard round % Self.settleInterval == 0 || !hasChosen else { return gamma }
+    hasChosen = true
     let best = (0...Self.maximumGamma).max { rate(answers, $0) < rate(answers, $1) } ?? 0
     // A change must promise something: a switch to and fro between equals would only cost.
     if rate(answers, best) > rate(answers, gamma) * 1.02 {
@@ -81,6 +94,11 @@ package struct Scheduler: Sendable {
       gamma = best
     }
     return gamma
+  }
+
+  /// Whether a drafter that is nearly always right would pay, as far as passes of few and of many rows are known.
+  private func mayPay(_ answers: Int) -> Bool {
+    mostRows < 4 * fewestRows || rate(answers, 2, acceptance: 0.95) > rate(answers, 0)
   }
 
   /// How many records to keep in flight.
@@ -132,6 +150,8 @@ package struct Scheduler: Sendable {
   ) {
     verifying.add(load.amounts, cost: verify, kind: load.kind)
     mostAnswers = max(mostAnswers, load.answers)
+    fewestRows = min(fewestRows, load.answers * load.rows)
+    mostRows = max(mostRows, load.answers * load.rows)
     cachedEach += (Double(load.cached) / Double(max(1, load.answers)) - cachedEach) * (cachedEach == 0 ? 1 : 0.1)
     guard steps > 0 else { return }
     hasDrafted = true
@@ -145,7 +165,7 @@ package struct Scheduler: Sendable {
   /// What it has settled on and why, for people; nil before anything was measured.
   package func summary(fixedGamma: Int?) -> String? {
     guard mostAnswers > 0 else { return nil }
-    let gamma = hasDrafted ? fixedGamma ?? gamma : 0
+    let gamma = hasDrafted ? fixedGamma ?? (hasChosen ? gamma : 0) : 0
     let answers = min(inFlight, max(1, mostAnswers))
     func pass(_ rows: Int) -> String {
       let load = Load(answers: answers, rows: rows, cached: Int(cachedEach * Double(answers)))
