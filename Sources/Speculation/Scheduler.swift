@@ -13,7 +13,7 @@ package struct Scheduler: Sendable {
   /// A choice stands for so many rounds before another is considered.
   private static let settleInterval = 8
   /// Records in flight before anything has been measured.
-  private static let firstInFlight = 4
+  package static let firstInFlight = 4
 
   /// What one pass of the target reads.
   package struct Load: Sendable {

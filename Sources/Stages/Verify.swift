@@ -122,14 +122,18 @@ private final class AnswerStage: Stage {
   /// Takes in records while there is room. Work in hand does not wait for input that is not there yet.
   private func fill() throws(RunFailure) {
     let wanted = inFlight ?? decoder.scheduler.nextInFlight(most: Scheduler.maximumInFlight, fixedGamma: fixedGamma)
+    var admitted = 0
     while !isAtEnd, pending.count < 4 * wanted {
       let live = pending.compactMap(\.session).filter { !$0.isFinished }
+      // Where the number is chosen, it grows while answers are written: the first lines do not wait for many prompts.
+      if inFlight == nil, admitted >= 2, live.count >= Scheduler.firstInFlight { return }
       if live.count >= wanted || (!live.isEmpty && !upstream.isReady) || !hasMemory(live) { return }
       guard let record = try upstream.next() else {
         isAtEnd = true
         return
       }
       pending.append(opened(record))
+      admitted += 1
       if live.isEmpty, pending.last?.session == nil { return }
     }
   }
