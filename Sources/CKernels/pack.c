@@ -1,14 +1,9 @@
 // Weights into panels, from rows of floats or from llama.cpp's blocks, and back into rows of floats.
+#include "blocks.h"
 #include "panels.h"
 
 #define KERNEL_BODY "pack_body.h"
 #include "each_isa.h"
-
-static float half_at(const char *p) {
-  float value;
-  mp_widen_f16(p, &value, 1);
-  return value;
-}
 
 void mp_interleave(const float *rows, long stride, long k, float *columns) {
   for (long i = 0; i < k; i++)
@@ -46,15 +41,15 @@ void mp_unpack_row(int format, const void *panel, int lane, long k, float *out) 
       case MP_BF16: mp_widen_bf16(in + i / 2 * 64 + lane * 4 + i % 2 * 2, out + i, 1); break;
       case MP_Q8: {
         const char *group = in + g * MP_Q8_GROUP;
-        out[i] = half_at(group + 16 * MP_GROUP + lane * 2) * (float)(int8_t)group[j / 2 * 32 + lane * 2 + j % 2];
+        out[i] = mp_half_at(group + 16 * MP_GROUP + lane * 2) * (float)(int8_t)group[j / 2 * 32 + lane * 2 + j % 2];
         break;
       }
       case MP_Q4: {
         const char *block = in + g / MP_GROUPS_A_BLOCK * MP_Q4_BLOCK;
         const uint8_t *group = (const uint8_t *)block + MP_Q4_HEAD + g % MP_GROUPS_A_BLOCK * MP_Q4_GROUP;
         float q = (float)(group[32 + j / 8 * 64 + lane * 4 + j % 4] >> (j / 4 % 2 * 4) & 15);
-        out[i] = half_at(block + lane * 2) * (float)group[lane] * q -
-                 half_at(block + 32 + lane * 2) * (float)group[16 + lane];
+        out[i] = mp_half_at(block + lane * 2) * (float)group[lane] * q -
+                 mp_half_at(block + 32 + lane * 2) * (float)group[16 + lane];
         break;
       }
     }
@@ -67,23 +62,6 @@ static void put_q8(char *group, int lane, const uint8_t *half, const int8_t *q) 
   memcpy(group + 16 * MP_GROUP + lane * 2, half, 2);
 }
 
-static void q8_0_group(const uint8_t *b, char *group, int lane) { put_q8(group, lane, b, (const int8_t *)b + 2); }
-
-static void q4_0_group(const uint8_t *b, char *group, int lane) {
-  int8_t q[MP_GROUP];
-  for (int i = 0; i < MP_GROUP; i++) q[i] = (int8_t)((b[2 + i % 16] >> 4 * (i / 16) & 15) - 8);
-  put_q8(group, lane, b, q);
-}
-
-static void q5_0_group(const uint8_t *b, char *group, int lane) {
-  int8_t q[MP_GROUP];
-  uint32_t high;
-  memcpy(&high, b + 2, 4);
-  for (int i = 0; i < MP_GROUP; i++)
-    q[i] = (int8_t)(((b[6 + i % 16] >> 4 * (i / 16) & 15) | (int)(high >> i & 1) << 4) - 16);
-  put_q8(group, lane, b, q);
-}
-
 static void q4_k_block(const uint8_t *b, char *block, int lane) {
   memcpy(block + lane * 2, b, 2);
   memcpy(block + 32 + lane * 2, b + 2, 2);
@@ -94,7 +72,7 @@ static void q4_k_block(const uint8_t *b, char *block, int lane) {
     group[lane] = (uint8_t)scale;
     group[16 + lane] = (uint8_t)minimum;
     for (int i = 0; i < MP_GROUP; i++) {
-      int q = b[16 + 32 * (g / 2) + i] >> 4 * (g % 2) & 15;
+      int q = mp_k_low(b + 16, g, i);
       uint8_t *place = &group[32 + i / 8 * 64 + lane * 4 + i % 4];
       int shift = i / 4 % 2 * 4;
       *place = (uint8_t)((*place & ~(15 << shift)) | q << shift);
@@ -102,23 +80,26 @@ static void q4_k_block(const uint8_t *b, char *block, int lane) {
   }
 }
 
-int mp_block_format(int type) { return type == MP_GGML_Q4_K ? MP_Q4 : type == MP_GGML_Q8_0 || type == MP_GGML_Q4_0 || type == MP_GGML_Q5_0 ? MP_Q8 : -1; }
-
-void mp_pack_blocks(int type, const void *row, long k, int lane, void *panel) {
-  const uint8_t *in = row;
-  char *out = panel;
+int mp_block_format(int type) {
   switch (type) {
     case MP_GGML_Q8_0:
-      for (long g = 0; g < k / 32; g++) q8_0_group(in + g * 34, out + g * MP_Q8_GROUP, lane);
-      break;
     case MP_GGML_Q4_0:
-      for (long g = 0; g < k / 32; g++) q4_0_group(in + g * 18, out + g * MP_Q8_GROUP, lane);
-      break;
-    case MP_GGML_Q5_0:
-      for (long g = 0; g < k / 32; g++) q5_0_group(in + g * 22, out + g * MP_Q8_GROUP, lane);
-      break;
-    case MP_GGML_Q4_K:
-      for (long b = 0; b < k / 256; b++) q4_k_block(in + b * 144, out + b * MP_Q4_BLOCK, lane);
-      break;
+    case MP_GGML_Q5_0: return MP_Q8;
+    case MP_GGML_Q4_K: return MP_Q4;
+    default: return -1;
   }
+}
+
+void mp_pack_blocks(int type, const void *row, long k, int lane, void *panel) {
+  const uint8_t *block = row;
+  char *out = panel;
+  if (type == MP_GGML_Q4_K)
+    for (long i = 0; i < k; i += 256, block += MP_Q4_K_BYTES, out += MP_Q4_BLOCK) q4_k_block(block, out, lane);
+  else
+    for (long i = 0; i < k; i += 32, out += MP_Q8_GROUP) {
+      int8_t q[MP_GROUP];
+      const uint8_t *scale = block;
+      block += mp_whole_block(type, block, q);
+      put_q8(out, lane, scale, q);
+    }
 }

@@ -30,7 +30,4 @@ enum {
 
 static inline long mp_groups(long k) { return (k + MP_GROUP - 1) / MP_GROUP; }
 
-// The 6-bit scale and minimum of group j of a Q4_K or Q5_K block, from the twelve bytes that hold eight of each.
-void mp_k_scale(const uint8_t *twelve, int j, int *scale, int *minimum);
-
 #endif
