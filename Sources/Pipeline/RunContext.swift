@@ -18,6 +18,7 @@ package final class RunContext: Sendable {
   package let meter: Meter
   private let wantsEnd = Atomic<Bool>(false)
   private let resumePoints = Mutex<[ResumePoint]>([])
+  fileprivate let reorderings = Atomic<Int>(0)
 
   package init(options: Options, meter: Meter = Meter()) {
     self.options = options
@@ -36,8 +37,39 @@ package final class RunContext: Sendable {
   /// Where the outputs of a resumed run left off; empty in any other run.
   package var resume: [ResumePoint] { resumePoints.withLock { $0 } }
 
-  /// How many input records every resumed output has already: `read` passes over them unread.
-  package var recordsToPassOver: Int { resume.map(\.records).min() ?? 0 }
+  /// For a stage to ask how many records it passes over, when it is built: sources, and stages that change the order or
+  /// number of records, are `reordering`.
+  package func passOver(reordering: Bool) -> PassOver {
+    if reordering { reorderings.add(1, ordering: .relaxed) }
+    return PassOver(context: self, reorderings: reorderings.load(ordering: .relaxed))
+  }
+}
+
+/// What a stage passes over of the records that a resumed run's outputs have already.
+///
+/// Records are counted as the outputs see them. So the last stage that changes their order or number passes over them,
+/// at its own output; those before it read everything, and those behind it meet none of them.
+package struct PassOver: Sendable {
+  fileprivate let context: RunContext
+  fileprivate let reorderings: Int
+
+  private var isLast: Bool { context.reorderings.load(ordering: .relaxed) == reorderings }
+
+  /// How many records every resumed output has already, 0 where a later stage passes over them. To be asked once records
+  /// are pulled: outputs are opened before.
+  package var count: Int { isLast ? context.resume.map(\.records).min() ?? 0 : 0 }
+
+  /// Throws where a record that an output ends with is another one here.
+  package func check(key: String, index: Int) throws(RunFailure) {
+    if isLast { for point in context.resume { try point.check(key: key, index: index) } }
+  }
+
+  /// Throws where the stream ended before all that is passed over was seen.
+  package func checkEnd(after records: Int) throws(RunFailure) {
+    guard !context.isEnding, records < count, let point = context.resume.first else { return }
+    throw RunFailure(
+      .unreadable, "\(point.output): cannot be resumed: it has \(count) records, the input only \(records)")
+  }
 }
 
 /// What an output of an earlier run holds already.

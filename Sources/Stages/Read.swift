@@ -26,6 +26,7 @@ enum Read {
 /// Records of all shards, one shard behind the other.
 private final class ShardSource: Stage {
   private let context: RunContext
+  private let passOver: PassOver
   private let limits: SampleLimits
   private let maximumRecords: Int
   /// Shards not yet opened, nil for standard input.
@@ -36,6 +37,7 @@ private final class ShardSource: Stage {
 
   init(_ arguments: Arguments, _ context: RunContext) throws(RunFailure) {
     self.context = context
+    passOver = context.passOver(reordering: true)
     limits = SampleLimits(
       memberBytes: arguments.integer("max-bytes"), sampleBytes: arguments.integer("max-record-bytes"))
     maximumRecords = min(arguments.integer("max-records"), context.options.limit ?? .max)
@@ -74,17 +76,13 @@ private final class ShardSource: Stage {
   }
 
   func next() throws(RunFailure) -> Record? {
-    let resume = context.resume
-    let passOver = context.recordsToPassOver
+    let done = passOver.count
     while index < maximumRecords, !context.isEnding, let sample = nextSample() {
-      for point in resume { try point.check(key: sample.key, index: index) }
+      try passOver.check(key: sample.key, index: index)
       index += 1
-      if index > passOver { return record(sample) }
+      if index > done { return record(sample) }
     }
-    if !context.isEnding, index < passOver, index < maximumRecords, let point = resume.first {
-      throw RunFailure(
-        .unreadable, "\(point.output): cannot be resumed: it has \(passOver) records, the input only \(index)")
-    }
+    if index < maximumRecords { try passOver.checkEnd(after: index) }
     return nil
   }
 

@@ -144,7 +144,8 @@ private let caption = "$TOOL run pipelines/caption.pipe max-tokens=12"
   #expect(few.status == 0 && many.status == 0)
   #expect(try scratch.lines("a").count == 20_000)
   print("peak memory: \(few.peak) KB for 1,000 records, \(many.peak) KB for 20,000")
-  #expect(Double(many.peak) < Double(few.peak) * 1.1)
+  // The allocator's arenas come to rest at one of two sizes, some 6 MB apart: the bound is half a kilobyte a record.
+  #expect(many.peak < few.peak + 10_000)
 }
 
 @Test(arguments: [300_000, 700_000]) func tooLittleMemoryIsAnErrorNotAHang(kilobytes: Int) throws {
