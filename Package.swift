@@ -35,7 +35,7 @@ let package = Package(
       name: "benchmarks",
       dependencies: ["Images", "Pipeline", "Models", "Tensors", "Speculation", "Roofline", "CKernels", "COpenBLAS"],
       path: "Sources/Benchmarks",
-      exclude: ["pillow.py"]),
+      exclude: ["pillow.py", "training.py"]),
     .target(
       name: "Stages",
       dependencies: ["Pipeline", "PipeLanguage", "Samples", "Images", "Models", "Speculation", "Tensors", "JSON"]),

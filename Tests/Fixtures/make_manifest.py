@@ -33,6 +33,10 @@ MAKERS = [
         (f"Tests/Fixtures/expected/{n}", "Tests/Fixtures/make_gguf.py")
         for n in ("gguf-blocks.json", "gguf-files.json", "gguf-answers.jsonl", "gguf-answers.safetensors")
     ],
+    *[
+        (f"Tests/Fixtures/expected/{n}", "Tests/Fixtures/make_gradients.py")
+        for n in ("gradients.json", *(f"gradients-{d}.safetensors" for d in ("massv", "gemma3-massv", "llama-massv")))
+    ],
     ("Tests/Fixtures/expected/", "Tests/Fixtures/make_expected.py"),
     ("examples/shapes", "examples/make_examples.py"),
     ("Tests/Fixtures/templates/gemma-3.jinja", "in transformers' conversion script, Apache-2.0"),
