@@ -3,7 +3,8 @@ import PackageDescription
 
 // The rooms and their arrows. Imports go one way, from the command down to the kernels:
 //
-//   massv-pipe ─► Stages ─┬─► Speculation ─► Models ─► Tensors ─► CKernels
+//   massv-pipe ─► Stages ─┬─► Training ────┐
+//                         ├─► Speculation ─┴─► Models ─► Tensors ─► CKernels
 //                         ├─► Images ─► CCodecs (libjpeg, libpng, libwebp), CKernels (resize)
 //                         ├─► Samples ─► CArchive, CLZ4, CZlib
 //                         └─► Pipeline ─► PipeLanguage      (neither knows what a tensor is)
@@ -38,12 +39,15 @@ let package = Package(
       exclude: ["pillow.py", "training.py"]),
     .target(
       name: "Stages",
-      dependencies: ["Pipeline", "PipeLanguage", "Samples", "Images", "Models", "Speculation", "Tensors", "JSON"]),
+      dependencies: [
+        "Pipeline", "PipeLanguage", "Samples", "Images", "Models", "Speculation", "Training", "Tensors", "JSON",
+      ]),
     .target(name: "Pipeline", dependencies: ["PipeLanguage"]),
     .target(name: "PipeLanguage"),
     .target(name: "Samples", dependencies: ["CArchive", "CLZ4", "CZlib"]),
     .target(name: "Images", dependencies: ["CCodecs", "CKernels"]),
     .target(name: "Roofline", dependencies: ["CKernels", "Models", "Tensors", "JSON"]),
+    .target(name: "Training", dependencies: ["CKernels", "JSON", "Models", "Tensors"]),
     .target(name: "Speculation", dependencies: ["CKernels", "Models", "Tensors"]),
     .target(name: "Models", dependencies: ["Tensors", "JSON"], exclude: ["Families/README.md"]),
     .target(name: "Tensors", dependencies: ["CKernels", "JSON"]),
@@ -66,6 +70,7 @@ let package = Package(
     .testTarget(name: "ImagesTests", dependencies: ["Images", "Samples", "JSON"]),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels"]),
     .testTarget(name: "ModelsTests", dependencies: ["Models", "Tensors", "Speculation", "JSON"]),
+    .testTarget(name: "TrainingTests", dependencies: ["Training", "Models", "Tensors", "CKernels", "JSON"]),
     .testTarget(name: "SpeculationTests", dependencies: ["Speculation", "CKernels", "Tensors", "JSON"]),
     .testTarget(
       name: "StagesTests",

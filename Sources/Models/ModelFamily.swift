@@ -33,8 +33,8 @@ package protocol VisionModel: Sendable {
   var imageMarkers: Set<Int32> { get }
   /// Whether the picture's tokens see each other in both directions.
   var isBidirectional: Bool { get }
-  /// How many visual tokens a picture becomes.
-  func visualTokens(_ grid: PatchGrid) -> Int
+  /// The visual tokens that a picture becomes, as they lie on it; a single row where they lie otherwise.
+  func visualGrid(_ grid: PatchGrid) -> VisualGrid
   /// What the tokenizer reads in the placeholder's place.
   func expansion(visualTokens: Int) -> String
   /// The frozen encoder: patches [patches, layout.width] → features [visual tokens, featureWidth].
@@ -47,6 +47,9 @@ package protocol VisionModel: Sendable {
 
 extension VisionModel {
   package var isBidirectional: Bool { false }
+
+  /// How many visual tokens a picture becomes.
+  package func visualTokens(_ grid: PatchGrid) -> Int { visualGrid(grid).count }
 
   /// One token after the other.
   package func positions(_ tokens: [Int32], grid: PatchGrid?) -> (positions: [Position], next: Int) {

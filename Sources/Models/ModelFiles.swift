@@ -13,6 +13,8 @@ package struct ModelFiles: Sendable {
   package let format: WeightFormat?
   /// Whose threads pack the weights; nil to look at names and shapes alone, and leave the values where they are.
   package let engine: Engine?
+  /// Where the weights are taken up to be trained, in f32; nil to compute with them alone.
+  package let parameters: ParameterSet?
   private let cacheType: ElementType?
   private let gguf: GGUFParts?
   /// Whether there is a configuration alone, and weights are made up to measure with.
@@ -32,9 +34,10 @@ package struct ModelFiles: Sendable {
   ///   - cacheType: what caches of keys and values hold: f32, f16, or nil for f16 beside quantised weights.
   package init(
     path: String, vision: String? = nil, format: WeightFormat? = nil, cacheType: ElementType? = nil,
-    engine: Engine? = Engine(threads: 1)
+    engine: Engine? = Engine(threads: 1), parameters: ParameterSet? = nil
   ) throws {
     self.path = path
+    self.parameters = parameters
     self.cacheType = cacheType
     isInvented = false
     self.engine = engine
@@ -61,6 +64,7 @@ package struct ModelFiles: Sendable {
     self.engine = engine
     cacheType = nil
     gguf = nil
+    parameters = nil
     isInvented = true
   }
 
@@ -88,6 +92,7 @@ package struct ModelFiles: Sendable {
     }
     return WeightLoader(
       store, format: format, cacheType: cacheType ?? (isQuantised ? .f16 : .f32), kept: kept, engine,
+      parameters: parameters,
       // llama.cpp's converter adds the 1 that Gemma adds to its norms.
       normsHoldOne: gguf != nil, rename: rename)
   }

@@ -18,26 +18,31 @@ package struct WeightLoader: Sendable {
   /// nil where the weights' values are not wanted.
   private let engine: Engine?
   private let kept: PackedCache?
+  /// Where the weights are taken up to be trained; nil to compute with them alone.
+  private let parameters: ParameterSet?
   /// Whether norms are stored with the 1 that Gemma adds to them.
   private let normsHoldOne: Bool
   /// Rewrites a published name into the one that this file uses.
   private let rename: @Sendable (String) -> String
   private var part = Part.layer
 
-  /// Weights as they are stored.
-  init(_ store: WeightStore, _ engine: Engine?) {
-    self.init(store, format: nil, cacheType: .f32, kept: nil, engine, normsHoldOne: false) { $0 }
+  /// Weights as they are stored; with `parameters`, taken up to be trained.
+  package init(_ store: WeightStore, _ engine: Engine?, parameters: ParameterSet? = nil) {
+    self.init(
+      store, format: nil, cacheType: .f32, kept: nil, engine, parameters: parameters, normsHoldOne: false
+    ) { $0 }
   }
 
   init(
     _ store: WeightStore, format: WeightFormat?, cacheType: ElementType, kept: PackedCache?, _ engine: Engine?,
-    normsHoldOne: Bool, rename: @escaping @Sendable (String) -> String
+    parameters: ParameterSet?, normsHoldOne: Bool, rename: @escaping @Sendable (String) -> String
   ) {
     self.store = store
     self.format = format
     self.cacheType = cacheType
     self.kept = kept
     self.engine = engine
+    self.parameters = parameters
     self.normsHoldOne = normsHoldOne
     self.rename = rename
   }
@@ -65,7 +70,9 @@ package struct WeightLoader: Sendable {
 
   /// A tensor of this shape, packed as a matrix of its first dimension by the rest.
   package func matrix(_ name: String, _ shape: [Int]) throws(WeightError) -> Weight {
-    packed(try stored(name, shape), name)
+    let stored = try stored(name, shape)
+    if let parameters { return Weight(parameters.take(stored, name: rename(name), shape: shape)) }
+    return packed(stored, name)
   }
 
   /// Stored rows, packed; `name` is what they are kept under.
@@ -85,11 +92,18 @@ package struct WeightLoader: Sendable {
     try stored(name, [count]).values
   }
 
+  /// A vector of weights, with what is added to what is stored.
+  private func weights(_ name: String, _ count: Int, offset: Float = 0) throws(WeightError) -> WeightVector {
+    let stored = try stored(name, [count])
+    guard let parameters else { return WeightVector(offset == 0 ? stored.values : stored.values.map { $0 + offset }) }
+    return WeightVector(parameters.take(stored, name: rename(name), shape: [count]), offset: offset)
+  }
+
   /// `NAME.weight` and, where asked for, `NAME.bias`.
   package func linear(_ name: String, _ outputs: Int, _ inputs: Int, bias: Bool) throws(WeightError) -> Linear {
     Linear(
       weight: try matrix(name + ".weight", [outputs, inputs]),
-      bias: bias ? try vector(name + ".bias", outputs) : nil)
+      bias: bias ? try weights(name + ".bias", outputs) : nil)
   }
 
   /// The head that turns hidden states into logits: its own weight, or the embedding where the two are tied, of which a
@@ -112,12 +126,11 @@ package struct WeightLoader: Sendable {
 
   /// `NAME.weight` as a root-mean-square norm whose weight is stored less 1, as in Gemma.
   package func offsetNorm(_ name: String, _ width: Int, epsilon: Float) throws(WeightError) -> RMSNorm {
-    let stored = try vector(name + ".weight", width)
-    return RMSNorm(weight: normsHoldOne ? stored : stored.map { 1 + $0 }, epsilon: epsilon)
+    RMSNorm(weight: try weights(name + ".weight", width, offset: normsHoldOne ? 0 : 1), epsilon: epsilon)
   }
 
   /// `NAME.weight` as a root-mean-square norm.
   package func norm(_ name: String, _ width: Int, epsilon: Float) throws(WeightError) -> RMSNorm {
-    RMSNorm(weight: try vector(name + ".weight", width), epsilon: epsilon)
+    RMSNorm(weight: try weights(name + ".weight", width), epsilon: epsilon)
   }
 }

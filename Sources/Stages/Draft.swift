@@ -41,7 +41,8 @@ enum Draft {
     guard let visual = record[Field.projected] else {
       throw StageFailure(stage: "draft", message: "the drafter sees pictures: put \"project\" before \"draft\"")
     }
-    let embeddings = model.language.embed(prompt, visual: visual, placeholder: vision.imageToken)
-    return DraftPrompt(tokens: prompt, embeddings: embeddings)
+    let seen = record[Field.prompt]?.replacingVisualTokens(vision.imageToken, by: visual.rows) ?? prompt
+    let embeddings = model.language.embed(seen, visual: visual, placeholder: vision.imageToken)
+    return DraftPrompt(tokens: seen, embeddings: embeddings)
   }
 }

@@ -30,13 +30,6 @@ struct ImageFacts: Sendable {
   let field: String
 }
 
-/// A picture as the target's frozen encoder sees it.
-struct VisualFeatures: Sendable {
-  /// [visual tokens, featureWidth].
-  let features: Tensor
-  let grid: PatchGrid
-}
-
 /// What the target is asked.
 struct Prompt: Sendable {
   /// The question, as the pipe or the record has it.
@@ -45,6 +38,12 @@ struct Prompt: Sendable {
   let tokens: [Int32]
   /// Where the visual tokens stand, nil where there is no picture.
   let visual: Range<Int>?
+
+  /// The ids with another number of visual tokens: a drafter may see fewer than its target.
+  func replacingVisualTokens(_ token: Int32, by count: Int) -> [Int32] {
+    guard let visual, visual.count != count else { return tokens }
+    return tokens[..<visual.lowerBound] + Array(repeating: token, count: count) + tokens[visual.upperBound...]
+  }
 }
 
 /// What the target answered.

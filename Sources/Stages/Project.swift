@@ -12,11 +12,13 @@ enum Project {
   ) { inputs, context throws(RunFailure) in
     let drafter: DrafterResource = inputs.arguments.resource("model")
     return Transform("project", upstream: inputs.upstream, meter: context.meter) { record throws(StageFailure) in
-      guard let visual = record[Field.features], let projector = drafter.model?.projector else { return }
+      guard let visual = record[Field.features], let projector = drafter.model?.projector,
+        let vision = drafter.target.target.vision
+      else { return }
       guard visual.features.columns == projector.inputs else {
         throw StageFailure(stage: "project", message: "expected features of the drafter's target")
       }
-      record[Field.projected] = projector(visual.features, drafter.target.engine)
+      record[Field.projected] = projector([(visual.features, vision.visualGrid(visual.grid))], drafter.target.engine)
     }
   }
 }

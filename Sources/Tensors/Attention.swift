@@ -68,54 +68,95 @@ package struct AttentionInput {
 /// Rows of queries that one task attends with: their scores stay in the cache.
 private let queriesTogether = 24
 
-/// Attention of rows within their spans, every row of a span seeing all of it: → [rows, heads · width].
+/// Heads and how they are cut out of rows.
+package struct AttentionHeads: Sendable {
+  package let count: Int
+  /// Heads of keys and values; each serves count / keyValueCount queries.
+  package let keyValueCount: Int
+  package let width: Int
+  package let scale: Float
+
+  /// - Parameter scale: nil for 1 / √width.
+  package init(count: Int, keyValueCount: Int? = nil, width: Int, scale: Float? = nil) {
+    self.count = count
+    self.keyValueCount = keyValueCount ?? count
+    self.width = width
+    self.scale = scale ?? 1 / Float(width).squareRoot()
+  }
+
+  var group: Int { count / keyValueCount }
+}
+
+/// Attention of rows within their spans: → [rows, heads · width].
 ///
-/// The spans cover the rows one after the other.
+/// - Parameters:
+///   - spans: cover the rows one after the other.
+///   - visible: for each row the rows that it sees, counted from its span's first; nil for the whole span.
 package func attendWithin(
-  _ spans: [Range<Int>], _ input: AttentionInput, heads: Int, width: Int, _ engine: Engine
+  _ spans: [Range<Int>], visible: [Range<Int>]? = nil, _ input: AttentionInput, _ heads: AttentionHeads,
+  _ engine: Engine
 ) -> Tensor {
-  let rows = input.query.tensor.rows
-  let mixed = Tensor(rows: rows, columns: heads * width)
-  let slots = spans.map { ($0.count + 15) / 16 * 16 }
-  let stride = HeadMemory.valueStride(width)
-  let sizes = slots.map { $0 * (width + stride) * heads }
-  let starts = sizes.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) }
-  let storage = TensorStorage(count: starts[spans.count])
-  func memory(_ span: Int, _ head: Int) -> HeadMemory {
-    let keys = storage.start + starts[span] + head * slots[span] * (width + stride)
-    return HeadMemory(keys: UnsafeMutableRawPointer(keys), values: UnsafeMutableRawPointer(keys + slots[span] * width))
-  }
-  input.key.tensor.withValues { keys in
-    input.value.tensor.withValues { values in
-      engine.parallel(spans.count * heads) { task in
-        let (span, head) = (task / heads, task % heads)
-        let memory = memory(span, head)
-        for (slot, row) in spans[span].enumerated() {
-          memory.store(
-            keys + row * input.key.tensor.columns + input.key.column + head * width,
-            values + row * input.value.tensor.columns + input.value.column + head * width, slot: slot, width: width,
-            .f32)
-        }
-      }
-    }
-  }
+  let mixed = Tensor(rows: input.query.tensor.rows, columns: heads.count * heads.width)
+  let memories = SpanMemories(spans, input, heads, engine)
   let blocks = spans.enumerated().flatMap { index, span in
     Swift.stride(from: span.lowerBound, to: span.upperBound, by: queriesTogether).map {
       (span: index, rows: $0..<min(span.upperBound, $0 + queriesTogether))
     }
   }
-  let scale = 1 / Float(width).squareRoot()
   input.query.tensor.withValues { queries in
     mixed.withMutable { out in
-      engine.parallel(blocks.count * heads) { task in
-        let (block, head) = (blocks[task / heads], task % heads)
-        let visible = Array(repeating: 0..<spans[block.span].count, count: block.rows.count)
-        memory(block.span, head).attend(
-          queries + block.rows.lowerBound * input.query.tensor.columns + input.query.column + head * width,
-          stride: input.query.tensor.columns, visible: visible, width: width, scale: scale, .f32,
-          out: out + block.rows.lowerBound * mixed.columns + head * width, outStride: mixed.columns)
+      engine.parallel(blocks.count * heads.count) { task in
+        let (block, head) = (blocks[task / heads.count], task % heads.count)
+        let seen = visible.map { Array($0[block.rows]) }
+        memories[block.span, head / heads.group].attend(
+          queries + block.rows.lowerBound * input.query.tensor.columns + input.query.column + head * heads.width,
+          stride: input.query.tensor.columns,
+          visible: seen ?? Array(repeating: 0..<spans[block.span].count, count: block.rows.count), width: heads.width,
+          scale: heads.scale, .f32, out: out + block.rows.lowerBound * mixed.columns + head * heads.width,
+          outStride: mixed.columns)
       }
     }
   }
+  if let tape = engine.tape, tape.wants(input.query.tensor) || tape.wants(input.value.tensor) {
+    AttentionBackward(spans: spans, visible: visible, input: input, heads: heads).record(mixed, on: tape, engine)
+  }
   return mixed
+}
+
+/// Keys and values of spans, head by head, as attention reads them.
+private struct SpanMemories {
+  private let storage: TensorStorage
+  private let slots: [Int]
+  private let starts: [Int]
+  private let heads: AttentionHeads
+
+  init(_ spans: [Range<Int>], _ input: AttentionInput, _ heads: AttentionHeads, _ engine: Engine) {
+    self.heads = heads
+    slots = spans.map { ($0.count + 15) / 16 * 16 }
+    let perSlot = (heads.width + HeadMemory.valueStride(heads.width)) * heads.keyValueCount
+    starts = slots.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1 * perSlot) }
+    storage = TensorStorage(count: starts[spans.count])
+    let (key, value) = (input.key, input.value)
+    key.tensor.withValues { keys in
+      value.tensor.withValues { values in
+        engine.parallel(spans.count * heads.keyValueCount) { task in
+          let (span, head) = (task / heads.keyValueCount, task % heads.keyValueCount)
+          let memory = self[span, head]
+          for (slot, row) in spans[span].enumerated() {
+            memory.store(
+              keys + row * key.tensor.columns + key.column + head * heads.width,
+              values + row * value.tensor.columns + value.column + head * heads.width, slot: slot, width: heads.width,
+              .f32)
+          }
+        }
+      }
+    }
+  }
+
+  subscript(span: Int, head: Int) -> HeadMemory {
+    let stride = HeadMemory.valueStride(heads.width)
+    let keys = storage.start + starts[span] + head * slots[span] * (heads.width + stride)
+    return HeadMemory(
+      keys: UnsafeMutableRawPointer(keys), values: UnsafeMutableRawPointer(keys + slots[span] * heads.width))
+  }
 }

@@ -5,14 +5,32 @@ import CKernels
 /// No result depends on the number of threads: work is cut at boundaries fixed by its own shape.
 package final class Engine: @unchecked Sendable {
   package let threads: Int
-  private let pool: OpaquePointer?
+  /// What operations are recorded on; nil in inference.
+  package let tape: Tape?
+  private let pool: Pool
+
+  private final class Pool {
+    let pointer: OpaquePointer?
+
+    init(threads: Int) { pointer = mp_pool_create(Int32(threads)) }
+
+    deinit { if let pointer { mp_pool_destroy(pointer) } }
+  }
 
   package init(threads: Int) {
     self.threads = max(1, threads)
-    pool = mp_pool_create(Int32(self.threads))
+    pool = Pool(threads: self.threads)
+    tape = nil
   }
 
-  deinit { if let pool { mp_pool_destroy(pool) } }
+  private init(_ engine: Engine, tape: Tape?) {
+    threads = engine.threads
+    pool = engine.pool
+    self.tape = tape
+  }
+
+  /// The same threads, with operations recorded on this tape.
+  package func recording(on tape: Tape?) -> Engine { Engine(self, tape: tape) }
 
   /// Work below so many multiplications is done before another thread has begun.
   private static let smallWork = 50_000
@@ -21,7 +39,7 @@ package final class Engine: @unchecked Sendable {
   ///
   /// - Parameter work: about how many multiplications all of it takes; little work stays on the calling thread.
   package func parallel(_ count: Int, work: Int = .max, _ body: (Int) -> Void) {
-    guard let pool, work > Self.smallWork else { return (0..<count).forEach(body) }
+    guard let pool = pool.pointer, work > Self.smallWork else { return (0..<count).forEach(body) }
     withoutActuallyEscaping(body) { escapable in
       withUnsafePointer(to: escapable) { pointer in
         mp_pool_run(

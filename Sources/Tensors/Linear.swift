@@ -6,9 +6,9 @@ import CKernels
 /// the number of threads.
 package struct Linear: Sendable {
   package let weight: Weight
-  package let bias: [Float]?
+  package let bias: WeightVector?
 
-  package init(weight: Weight, bias: [Float]?) {
+  package init(weight: Weight, bias: WeightVector?) {
     self.weight = weight
     self.bias = bias
   }
@@ -19,11 +19,19 @@ package struct Linear: Sendable {
   fileprivate var tiles: Int { (weight.rows + 63) / 64 }
 }
 
+/// The products of one x with several weights of one width, in one go: x [rows, inputs] → [rows, outputs] each.
+package func products(of x: Tensor, with layers: [Linear], _ engine: Engine) -> [Tensor] {
+  let results = forward(x, layers.map { Linear(weight: $0.weight.packed(engine), bias: $0.bias) }, engine)
+  if let tape = engine.tape {
+    for (layer, result) in zip(layers, results) { layer.record(x, result, on: tape, engine) }
+  }
+  return results
+}
+
 /// Rows of a matrix that go through all weights before the next have their turn: they stay in the cache.
 private let rowsTogether = 96
 
-/// The products of one x with several weights of one width, in one go: x [rows, inputs] → [rows, outputs] each.
-package func products(of x: Tensor, with layers: [Linear], _ engine: Engine) -> [Tensor] {
+private func forward(_ x: Tensor, _ layers: [Linear], _ engine: Engine) -> [Tensor] {
   let results = layers.map { Tensor(rows: x.rows, columns: $0.weight.rows) }
   guard x.rows > 0 else { return results }
   var inputs: [ProductInput] = []
@@ -34,6 +42,7 @@ package func products(of x: Tensor, with layers: [Linear], _ engine: Engine) -> 
   let tiles = layers.reduce(0) { $0 + $1.tiles }
   let work = layers.reduce(0) { $0 + $1.weight.rows } * x.rows * x.columns
   let runs = tileRuns(tiles, engine.threads)
+  let biases = layers.map { $0.bias?.values }
   for first in stride(from: 0, to: x.rows, by: rowsTogether) {
     let rows = first..<min(x.rows, first + rowsTogether)
     engine.parallel(runs.count, work: work) { run in
@@ -43,7 +52,7 @@ package func products(of x: Tensor, with layers: [Linear], _ engine: Engine) -> 
           passed += layers[index].tiles
           index += 1
         }
-        layers[index].multiply(inputs[index], rows: rows, tile: tile - passed, into: results[index])
+        layers[index].multiply(inputs[index], biases[index], rows: rows, tile: tile - passed, into: results[index])
       }
     }
   }
@@ -101,7 +110,9 @@ private struct ProductInput: @unchecked Sendable {
 
 extension Linear {
   /// Rows of one tile: 64 outputs.
-  fileprivate func multiply(_ x: ProductInput, rows: Range<Int>, tile: Int, into y: Tensor) {
+  fileprivate func multiply(
+    _ x: ProductInput, _ bias: [Float]?, rows: Range<Int>, tile: Int, into y: Tensor
+  ) {
     x.withRow(rows.lowerBound) { input in
       y.withMutable { output in
         bias.withPointer { bias in

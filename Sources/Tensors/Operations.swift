@@ -1,59 +1,27 @@
 import CKernels
 
-/// Root-mean-square norm of each row: x / √(mean(x²) + ε) · weight.
-package struct RMSNorm: Sendable {
-  package let weight: [Float]
-  package let epsilon: Float
-
-  package init(weight: [Float], epsilon: Float) {
-    self.weight = weight
-    self.epsilon = epsilon
-  }
-
-  /// x [rows, width] → [rows, width].
-  package func callAsFunction(_ x: Tensor) -> Tensor {
-    x.mappingRows { mp_rms_norm($0, weight, epsilon, x.columns, $1) }
-  }
-}
-
-/// Layer norm of each row: (x − mean) / √(variance + ε) · weight + bias.
-package struct LayerNorm: Sendable {
-  package let weight: [Float]
-  package let bias: [Float]
-  package let epsilon: Float
-
-  package init(weight: [Float], bias: [Float], epsilon: Float) {
-    self.weight = weight
-    self.bias = bias
-    self.epsilon = epsilon
-  }
-
-  /// x [rows, width] → [rows, width].
-  package func callAsFunction(_ x: Tensor) -> Tensor {
-    x.mappingRows { mp_layer_norm($0, weight, bias, epsilon, x.columns, $1) }
-  }
-}
-
-extension Tensor {
-  /// Each row through a kernel that reads one row and writes another of the same width.
-  fileprivate func mappingRows(_ kernel: (UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Void) -> Tensor {
-    let result = Tensor(rows: rows, columns: columns)
-    withValues { input in
-      result.withMutable { output in
-        for row in 0..<rows { kernel(input + row * columns, output + row * columns) }
-      }
-    }
-    return result
-  }
-}
-
 /// Rotates every head of every row in place: `heads` heads of width 2 · angles.columns at the start of each row.
-package func rotate(_ x: Tensor, heads: Int, cosine: Tensor, sine: Tensor, columnOffset: Int = 0) {
+package func rotate(
+  _ x: Tensor, heads: Int, cosine: Tensor, sine: Tensor, columnOffset: Int = 0, _ engine: Engine
+) {
+  turn(x, heads, cosine, sine, columnOffset, engine)
+  guard let tape = engine.tape, tape.wants(x) else { return }
+  tape.record(x) { [unowned tape] gradient in
+    // The gradient turns back.
+    let back = gradient.copied()
+    turn(back, heads, cosine, scaling(sine, by: -1), columnOffset, engine)
+    tape.add(back, to: x)
+  }
+}
+
+private func turn(
+  _ x: Tensor, _ heads: Int, _ cosine: Tensor, _ sine: Tensor, _ columnOffset: Int, _ engine: Engine
+) {
   let half = cosine.columns
   x.withMutable { values in
     cosine.withValues { cosine in
       sine.withValues { sine in
-        for row in 0..<x.rows {
+        engine.parallel(x.rows, work: 2 * x.count) { row in
           mp_rotate(
             values + row * x.columns + columnOffset, heads, half * 2, cosine + row * half, sine + row * half)
         }
@@ -62,57 +30,21 @@ package func rotate(_ x: Tensor, heads: Int, cosine: Tensor, sine: Tensor, colum
   }
 }
 
-/// An activation, by the names of configuration files.
-package enum Activation: String, Sendable {
-  case silu
-  /// The exact form, with erf.
-  case gelu
-  case geluTanh = "gelu_pytorch_tanh"
-  case quickGELU = "quick_gelu"
-
-  /// In place.
-  package func apply(to x: Tensor, _ engine: Engine) {
-    let kernel: (UnsafeMutablePointer<Float>, Int) -> Void =
-      switch self {
-      case .silu: preconditionFailure("silu stands before a product alone: see multiply")
-      case .gelu: { mp_gelu($0, $1) }
-      case .geluTanh: { mp_gelu_tanh($0, $1) }
-      case .quickGELU: { mp_quick_gelu($0, $1) }
-      }
-    x.withMutable { values in
-      engine.parallel(x.rows, work: 16 * x.count) { kernel(values + $0 * x.columns, x.columns) }
-    }
-  }
-
-  /// activation(gate) · up, into gate; silu and geluTanh alone have kernels for it.
-  package func multiply(_ gate: Tensor, _ up: Tensor, _ engine: Engine) {
-    let kernel = self == .silu ? mp_silu_multiply : mp_gelu_tanh_multiply
-    gate.withMutable { gateValues in
-      up.withValues { upValues in
-        engine.parallel(gate.rows, work: 16 * gate.count) { row in
-          kernel(gateValues + row * gate.columns, upValues + row * gate.columns, gate.columns)
-        }
-      }
-    }
-  }
-}
-
-/// Averages squares of `by`² rows of a square grid: [side², width] → [(side / by)², width].
-package func averagePool(_ x: Tensor, side: Int, by size: Int) -> Tensor {
-  let outSide = side / size
-  let result = Tensor(rows: outSide * outSide, columns: x.columns)
-  let share = 1 / Float(size * size)
+/// Averages rectangles of a grid's rows, from the upper left: [height · width, columns] → [outHeight · outWidth, columns].
+/// Rows and columns of the grid that fill no rectangle are left out.
+package func averagePool(_ x: Tensor, height: Int, width: Int, outHeight: Int, outWidth: Int) -> Tensor {
+  let (tall, wide) = (height / outHeight, width / outWidth)
+  let result = Tensor.zeros(rows: outHeight * outWidth, columns: x.columns)
   result.withMutable { out in
     x.withValues { values in
-      out.update(repeating: 0, count: result.count)
-      for row in 0..<outSide * size {
-        for column in 0..<outSide * size {
-          let place = out + (row / size * outSide + column / size) * x.columns
-          mp_add(place, values + (row * side + column) * x.columns, x.columns)
+      for row in 0..<outHeight * tall {
+        for column in 0..<outWidth * wide {
+          let place = out + (row / tall * outWidth + column / wide) * x.columns
+          mp_add(place, values + (row * width + column) * x.columns, x.columns)
         }
       }
-      for i in 0..<result.count { out[i] *= share }
     }
+    mp_scale(out, 1 / Float(tall * wide), result.count)
   }
   return result
 }
@@ -122,23 +54,105 @@ package func softCap(_ x: Tensor, _ cap: Float, _ engine: Engine) {
   x.withMutable { values in
     engine.parallel(x.rows, work: 16 * x.count) { mp_soft_cap(values + $0 * x.columns, cap, x.columns) }
   }
+  guard let tape = engine.tape, tape.wants(x) else { return }
+  tape.record(x) { [unowned tape, y = x.copied()] gradient in
+    let result = Tensor(rows: y.rows, columns: y.columns)
+    result.withMutable { out in
+      y.withValues { y in gradient.withValues { mp_soft_cap_backward(y, cap, $0, out, result.count) } }
+    }
+    tape.add(result, to: x)
+  }
 }
 
 /// x · factor as a new tensor.
 package func scaling(_ x: Tensor, by factor: Float) -> Tensor {
-  let result = Tensor(rows: x.rows, columns: x.columns)
-  result.withMutable { out in
-    x.withValues { values in for i in 0..<x.count { out[i] = values[i] * factor } }
-  }
+  let result = x.copied()
+  result.withMutable { mp_scale($0, factor, x.count) }
   return result
 }
 
 /// x + y as a new tensor.
-package func adding(_ x: Tensor, _ y: Tensor) -> Tensor {
-  let sum = Tensor(rows: x.rows, columns: x.columns)
-  sum.withMutable { out in
-    x.withValues { out.update(from: $0, count: x.count) }
-    y.withValues { mp_add(out, $0, y.count) }
+package func adding(_ x: Tensor, _ y: Tensor, _ engine: Engine) -> Tensor {
+  let result = sum(x, y)
+  if let tape = engine.tape, tape.wants(x) || tape.wants(y) {
+    tape.record(result) { [unowned tape] gradient in
+      tape.add(gradient, to: x)
+      tape.add(gradient, to: y)
+    }
   }
-  return sum
+  return result
+}
+
+/// Some rows of x, in this order, as a new tensor.
+package func gathering(_ x: Tensor, _ rows: [Int], _ engine: Engine) -> Tensor {
+  let result = x.gathering(rows)
+  if let tape = engine.tape, tape.wants(x) {
+    tape.record(result) { [unowned tape] gradient in
+      tape.add(gradient.scattered(to: rows, of: x.rows), to: x)
+    }
+  }
+  return result
+}
+
+/// x with rows of another tensor in the places of its own, as a new tensor.
+package func replacing(_ rows: [Int], of x: Tensor, by other: Tensor, _ engine: Engine?) -> Tensor {
+  let result = x.copied()
+  result.write(other, to: rows)
+  if let tape = engine?.tape, tape.wants(x) || tape.wants(other) {
+    tape.record(result) { [unowned tape] gradient in
+      tape.add(gradient.gathering(rows), to: other)
+      let rest = gradient.copied()
+      rest.write(Tensor.zeros(rows: rows.count, columns: x.columns), to: rows)
+      tape.add(rest, to: x)
+    }
+  }
+  return result
+}
+
+extension Weight {
+  /// These rows of the weight, each value times `scale`: [rows, columns]. Rows that there are not become zeros.
+  ///
+  /// - Parameter engine: whose tape records it, nil for none.
+  package func rows(_ rows: [Int], scale: Float = 1, _ engine: Engine?) -> Tensor {
+    let result = Tensor(rows: rows.count, columns: columns)
+    result.withMutable { out in
+      for (place, row) in rows.enumerated() {
+        let place = out + place * columns
+        if (0..<self.rows).contains(row) { copyRow(row, to: place) } else { place.update(repeating: 0, count: columns) }
+        if scale != 1 { mp_scale(place, scale, columns) }
+      }
+    }
+    if let tape = engine?.tape, let parameter, parameter.isTrained {
+      tape.record(result) { gradient in
+        let known = rows.indices.filter { (0..<self.rows).contains(rows[$0]) }
+        let scaled = scale == 1 ? gradient : scaling(gradient, by: scale)
+        parameter.add(scaled.gathering(known).scattered(to: known.map { rows[$0] }, of: self.rows))
+      }
+    }
+    return result
+  }
+}
+
+extension Tensor {
+  /// Puts another's rows into these places.
+  fileprivate func write(_ other: Tensor, to rows: [Int]) {
+    withMutable { out in
+      other.withValues { values in
+        for (row, place) in rows.enumerated() {
+          (out + place * columns).update(from: values + row * columns, count: columns)
+        }
+      }
+    }
+  }
+
+  /// Rows added to these rows of a tensor of `count` rows that is else zero.
+  package func scattered(to rows: [Int], of count: Int) -> Tensor {
+    let result = Tensor.zeros(rows: count, columns: columns)
+    result.withMutable { out in
+      withValues { values in
+        for (row, place) in rows.enumerated() { mp_add(out + place * columns, values + row * columns, columns) }
+      }
+    }
+    return result
+  }
 }

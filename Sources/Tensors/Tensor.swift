@@ -25,6 +25,23 @@ package struct Tensor: @unchecked Sendable {
 
   package var count: Int { rows * columns }
 
+  /// What the tape knows the tensor by: its memory, which a reshape shares.
+  var identity: ObjectIdentifier { ObjectIdentifier(storage) }
+
+  /// The same values in memory of their own.
+  package func copied() -> Tensor {
+    let copy = Tensor(rows: rows, columns: columns)
+    copy.withMutable { out in withValues { out.update(from: $0, count: count) } }
+    return copy
+  }
+
+  /// Zeros.
+  package static func zeros(rows: Int, columns: Int) -> Tensor {
+    let result = Tensor(rows: rows, columns: columns)
+    result.withMutable { $0.update(repeating: 0, count: result.count) }
+    return result
+  }
+
   /// Reads the values in row order.
   package func withValues<R>(_ body: (UnsafePointer<Float>) -> R) -> R {
     withExtendedLifetime(storage) { body(UnsafePointer(storage.start)) }

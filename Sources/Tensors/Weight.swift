@@ -28,13 +28,15 @@ package enum WeightFormat: String, Sendable, CaseIterable {
   package func byteCount(rows: Int, columns: Int) -> Int { (rows + 15) / 16 * mp_panel_bytes(number, columns) }
 }
 
-/// An immutable weight of shape [rows, columns], packed for the kernels: panels of 16 interleaved rows.
+/// A weight of shape [rows, columns], packed for the kernels: panels of 16 interleaved rows.
 ///
 /// It keeps alive whatever owns its memory: its own panels or a mapped file of them.
 package struct Weight: @unchecked Sendable {
   package let rows: Int
   package let columns: Int
   package let format: WeightFormat
+  /// Where the weight is being trained: its rows of floats, which are packed anew for every product.
+  package let parameter: Parameter?
   let start: UnsafeRawPointer
   private let owner: any Sendable & AnyObject
 
@@ -45,6 +47,17 @@ package struct Weight: @unchecked Sendable {
     self.format = format
     self.start = start
     self.owner = owner
+    parameter = nil
+  }
+
+  /// A weight in training.
+  package init(_ parameter: Parameter) {
+    rows = parameter.values.rows
+    columns = parameter.values.columns
+    format = .f32
+    self.parameter = parameter
+    owner = parameter
+    start = parameter.values.withValues { UnsafeRawPointer($0) }
   }
 
   /// Packs stored rows.
@@ -88,6 +101,10 @@ package struct Weight: @unchecked Sendable {
 
   /// The values of one row as floats.
   package func copyRow(_ row: Int, to out: UnsafeMutablePointer<Float>) {
+    if let parameter {
+      parameter.values.withValues { out.update(from: $0 + row * columns, count: columns) }
+      return
+    }
     let panel = start + row / 16 * mp_panel_bytes(format.number, columns)
     withExtendedLifetime(owner) { mp_unpack_row(format.number, panel, Int32(row % 16), columns, out) }
   }

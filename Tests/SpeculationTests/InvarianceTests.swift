@@ -79,7 +79,7 @@ private struct Cases {
     requests.map { item in
       var request = item.request
       if drafter == "massv" {
-        let visual = item.features.map { projector($0, Engine(threads: 1)) }
+        let visual = item.features.map { projector([($0, VisualGrid(height: 1, width: $0.rows))], Engine(threads: 1)) }
         request.drafting = Drafting(
           proposer: massvProposer,
           prompt: DraftPrompt(tokens: request.prompt, embeddings: embed(request.prompt, with: massv, visual: visual)),

@@ -44,7 +44,7 @@ private func exactProduct(_ x: Tensor, _ w: [Float], outputs: Int) -> [Double] {
   @Test(arguments: WeightFormat.allCases, [1, 7, 8, 33, 130, 300])
   func aRowDoesNotDependOnItsNeighboursThreadsOrBuild(format: WeightFormat, width: Int) {
     let outputs = 77
-    let layer = Linear(weight: weight(outputs, width, 1, format), bias: noise(outputs, 2))
+    let layer = Linear(weight: weight(outputs, width, 1, format), bias: WeightVector(noise(outputs, 2)))
     let all = matrix(203, width, 3)
     let single = Engine(threads: 1)
     let double = Engine(threads: 2)
@@ -108,7 +108,7 @@ private func exactProduct(_ x: Tensor, _ w: [Float], outputs: Int) -> [Double] {
   @Test(arguments: [1, 5, 8, 64, 100]) func rowOperationsAgreeOnEveryBuild(width: Int) {
     let builds = onEachBuild { () -> [Float] in
       let x = matrix(5, width, 4)
-      let normed = RMSNorm(weight: noise(width, 6), epsilon: 1e-6)(x)
+      let normed = RMSNorm(weight: WeightVector(noise(width, 6)), epsilon: 1e-6)(x, Engine(threads: 1))
       let gate = matrix(5, width, 7)
       Activation.silu.multiply(gate, x, Engine(threads: 1))
       return normed.values + gate.values
@@ -122,8 +122,8 @@ private func exactProduct(_ x: Tensor, _ w: [Float], outputs: Int) -> [Double] {
     let parts = (11...13).map { matrix(50, heads * width, $0) }
     func attended() -> [Float] {
       attendWithin(
-        spans, AttentionInput(query: (parts[0], 0), key: (parts[1], 0), value: (parts[2], 0)), heads: heads,
-        width: width, Engine(threads: 2)
+        spans, AttentionInput(query: (parts[0], 0), key: (parts[1], 0), value: (parts[2], 0)),
+        AttentionHeads(count: heads, width: width), Engine(threads: 2)
       ).values
     }
     let builds = onEachBuild(attended)

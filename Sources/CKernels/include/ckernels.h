@@ -104,6 +104,46 @@ void mp_gelu(float *x, long count);
 /// y[i] += x[i].
 void mp_add(float *y, const float *x, long count);
 
+/// The gradients of a row of mp_rms_norm: dx, and dweight added to what is there; NULL where it is not wanted.
+void mp_rms_norm_backward(const float *x, const float *weight, float eps, long count, const float *dy, float *dx,
+                          float *dweight);
+/// The gradients of mp_silu_multiply, from what stood in gate before it.
+void mp_silu_multiply_backward(const float *gate, const float *up, const float *dy, float *dgate, float *dup,
+                               long count);
+/// The gradients of mp_gelu_tanh_multiply, from what stood in gate before it.
+void mp_gelu_tanh_multiply_backward(const float *gate, const float *up, const float *dy, float *dgate, float *dup,
+                                    long count);
+/// The gradient of mp_gelu, from what stood in x before it.
+void mp_gelu_backward(const float *x, const float *dy, float *dx, long count);
+/// The gradient of mp_soft_cap, from its result.
+void mp_soft_cap_backward(const float *y, float cap, const float *dy, float *dx, long count);
+/// softmax over slots of scale * scores, [slots][stride], in place: column r over the slots from `from[r]` to `to[r]`, the
+/// others become 0. `stride` is a multiple of 8; columns that see nothing become 0.
+void mp_softmax_columns(float *scores, long slots, long stride, const int32_t *from, const int32_t *to, float scale);
+/// The gradient of the scores, in the place of that of the weights.
+void mp_softmax_columns_backward(const float *weights, float *gradient, long slots, long stride, float scale);
+/// softmax of a row in place; returns log(sum(exp(logits))).
+float mp_softmax(float *logits, long count);
+/// The sum of squares, in a fixed order.
+double mp_sum_squares(const float *x, long count);
+/// x[i] *= factor.
+void mp_scale(float *x, float factor, long count);
+
+/// One step of AdamW; corrections are 1 / (1 - beta1^t) and 1 / (1 - beta2^t), the gradient is scaled first.
+typedef struct {
+  float rate, beta1, beta2, epsilon, decay, correction1, correction2, gradient_scale;
+} mp_adamw_step;
+/// Updates weights and both moments.
+void mp_adamw(float *weights, float *first, float *second, const float *gradient, long count,
+              const mp_adamw_step *step);
+
+/// out[c][r] = in[r][c].
+void mp_transpose(const float *in, long stride, long rows, long columns, float *out, long out_stride);
+/// f32 panels of `rows` weight rows of width k.
+void mp_panels_of_rows(const float *in, long stride, long rows, long k, float *out);
+/// f32 panels whose weight rows are the columns of a matrix [k][columns].
+void mp_panels_of_columns(const float *in, long stride, long k, long columns, float *out);
+
 /// out[r] = softmax(scale * q[r] . K) V for several queries of width `dim` over one head's keys and values.
 ///
 /// Slots are numbered from the first panel; query r sees those from `from[r]` on, before `to[r]`, at least one. Keys are

@@ -95,19 +95,23 @@ package struct Gemma3: VisionModel {
     return "SigLIP, \(sizes.layers) blocks of \(sizes.hidden), \(sizes.side)² patches pooled by \(configuration.pool)²"
   }
 
-  package func visualTokens(_ grid: PatchGrid) -> Int { configuration.tokensPerSide * configuration.tokensPerSide }
+  package func visualGrid(_ grid: PatchGrid) -> VisualGrid {
+    VisualGrid(height: configuration.tokensPerSide, width: configuration.tokensPerSide)
+  }
 
   package var linears: [Linear] { [embedding.patch] + tower.linears + [projection] }
 
   /// The tower's output, averaged over squares of patches: [visual tokens, hidden].
   package func features(_ patches: Tensor, grid: PatchGrid, _ engine: Engine) -> Tensor {
     averagePool(
-      postNorm(tower(embedding(patches, engine), depth: configuration.vision.layers, engine)),
-      side: configuration.vision.side,
-      by: configuration.pool)
+      postNorm(tower(embedding(patches, engine), depth: configuration.vision.layers, engine), engine),
+      height: configuration.vision.side, width: configuration.vision.side, outHeight: configuration.tokensPerSide,
+      outWidth: configuration.tokensPerSide)
   }
 
-  package func project(_ features: Tensor, _ engine: Engine) -> Tensor { projection(softNorm(features), engine) }
+  package func project(_ features: Tensor, _ engine: Engine) -> Tensor {
+    projection(softNorm(features, engine), engine)
+  }
 
   // MARK: Prompt
 

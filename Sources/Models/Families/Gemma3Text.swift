@@ -129,34 +129,42 @@ package struct Gemma3Text: LanguageModel {
     layers.flatMap { [$0.query, $0.key, $0.value, $0.output, $0.gate, $0.up, $0.down] }
   }
 
-  package func embed(_ tokens: [Int32]) -> Tensor { embedding(tokens, scale: embeddingScale) }
+  package func embed(_ tokens: [Int32], _ engine: Engine?) -> Tensor {
+    embedding(tokens, scale: embeddingScale, engine)
+  }
 
   package func hiddenStates(_ x: Tensor, spans: [DecoderSpan], _ engine: Engine) -> Tensor {
     let positions = spans.flatMap(\.positions)
     let local = localRotary.angles(positions)
     let global = globalRotary.angles(positions)
-    let sizes = settings.sizes
     var x = x
-    for (index, layer) in layers.enumerated() {
-      let angles = sizes.windows[index] == nil ? global : local
-      let parts = products(of: layer.inputNorm(x), with: [layer.query, layer.key, layer.value], engine)
-      let query = heads(parts[0], sizes.heads, layer.queryNorm)
-      let key = heads(parts[1], sizes.keyValueHeads, layer.keyNorm)
-      rotate(query, heads: sizes.heads, cosine: angles.cosine, sine: angles.sine)
-      rotate(key, heads: sizes.keyValueHeads, cosine: angles.cosine, sine: angles.sine)
-      let mixed = attention(query, key, parts[2], layer: index, spans: spans, engine)
-      x = adding(x, layer.postAttentionNorm(layer.output(mixed, engine)))
-      let inner = products(of: layer.preFeedForwardNorm(x), with: [layer.gate, layer.up], engine)
-      Activation.geluTanh.multiply(inner[0], inner[1], engine)
-      x = adding(x, layer.postFeedForwardNorm(layer.down(inner[0], engine)))
+    for index in layers.indices {
+      let angles = settings.sizes.windows[index] == nil ? global : local
+      x = recomputed(x, engine) { layer(index, $0, angles, spans, $1) }
     }
-    for span in spans { span.cache.advance(by: span.positions.count) }
-    return norm(x)
+    for span in spans { span.cache?.advance(by: span.positions.count) }
+    return norm(x, engine)
+  }
+
+  private func layer(
+    _ index: Int, _ x: Tensor, _ angles: RotaryAngles, _ spans: [DecoderSpan], _ engine: Engine
+  ) -> Tensor {
+    let (layer, sizes) = (layers[index], settings.sizes)
+    let parts = products(of: layer.inputNorm(x, engine), with: [layer.query, layer.key, layer.value], engine)
+    let query = heads(parts[0], sizes.heads, layer.queryNorm, engine)
+    let key = heads(parts[1], sizes.keyValueHeads, layer.keyNorm, engine)
+    rotate(query, heads: sizes.heads, cosine: angles.cosine, sine: angles.sine, engine)
+    rotate(key, heads: sizes.keyValueHeads, cosine: angles.cosine, sine: angles.sine, engine)
+    let mixed = attention(query, key, parts[2], layer: index, spans: spans, engine)
+    let seen = adding(x, layer.postAttentionNorm(layer.output(mixed, engine), engine), engine)
+    let inner = products(of: layer.preFeedForwardNorm(seen, engine), with: [layer.gate, layer.up], engine)
+    Activation.geluTanh.multiply(inner[0], inner[1], engine)
+    return adding(seen, layer.postFeedForwardNorm(layer.down(inner[0], engine), engine), engine)
   }
 
   /// Norms each head of each row.
-  private func heads(_ x: Tensor, _ count: Int, _ norm: RMSNorm) -> Tensor {
-    norm(x.reshaped(rows: x.rows * count, columns: settings.sizes.headWidth))
+  private func heads(_ x: Tensor, _ count: Int, _ norm: RMSNorm, _ engine: Engine) -> Tensor {
+    norm(x.reshaped(rows: x.rows * count, columns: settings.sizes.headWidth), engine)
       .reshaped(rows: x.rows, columns: x.columns)
   }
 
@@ -194,7 +202,8 @@ package struct Gemma3Text: LanguageModel {
     globalRotary = RotaryEmbedding(
       width: sizes.headWidth, base: configuration.globalRopeBase, factor: configuration.globalRopeFactor)
     attention = CachedAttention(
-      heads: sizes.heads, keyValueHeads: sizes.keyValueHeads, width: sizes.headWidth, scale: configuration.queryScale)
+      heads: sizes.heads, keyValueHeads: sizes.keyValueHeads, width: sizes.headWidth, scale: configuration.queryScale,
+      windows: sizes.windows)
     embeddingScale = Float(sizes.hidden).squareRoot()
   }
 

@@ -103,14 +103,18 @@ package struct Llava: VisionModel {
     return "CLIP, \(sizes.layers) blocks of \(sizes.hidden), the state behind block \(configuration.depth)"
   }
 
-  package func visualTokens(_ grid: PatchGrid) -> Int { grid.patches + (configuration.dropsClassToken ? 0 : 1) }
+  package func visualGrid(_ grid: PatchGrid) -> VisualGrid {
+    // The class token has no place on the picture: with it, the tokens are a row.
+    configuration.dropsClassToken
+      ? VisualGrid(height: grid.height, width: grid.width) : VisualGrid(height: 1, width: grid.patches + 1)
+  }
 
   package var linears: [Linear] { [embedding.patch] + tower.linears + [projectorIn, projectorOut] }
 
   /// The chosen state of the tower: [visual tokens, hidden].
   package func features(_ patches: Tensor, grid: PatchGrid, _ engine: Engine) -> Tensor {
     let rows = embedding(patches, behind: [classToken], engine)
-    let states = tower(preNorm(rows), depth: configuration.depth, engine)
+    let states = tower(preNorm(rows, engine), depth: configuration.depth, engine)
     return configuration.dropsClassToken ? states.rows(1..<states.rows) : states
   }
 

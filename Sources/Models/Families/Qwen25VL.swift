@@ -80,8 +80,9 @@ package struct Qwen25VL: VisionModel {
   }
 
   /// merge² patches become one visual token.
-  package func visualTokens(_ grid: PatchGrid) -> Int {
-    grid.patches / (configuration.vision.mergeSize * configuration.vision.mergeSize)
+  package func visualGrid(_ grid: PatchGrid) -> VisualGrid {
+    let size = configuration.vision.mergeSize
+    return VisualGrid(height: grid.height / size, width: grid.width / size)
   }
 
   package let language: Decoder
@@ -104,7 +105,7 @@ package struct Qwen25VL: VisionModel {
   package func project(_ features: Tensor, _ engine: Engine) -> Tensor {
     let hidden = configuration.vision.hidden
     let patches = features.reshaped(rows: features.count / hidden, columns: hidden)
-    let normed = mergerNorm(patches).reshaped(rows: features.rows, columns: features.columns)
+    let normed = mergerNorm(patches, engine).reshaped(rows: features.rows, columns: features.columns)
     let inner = mergerIn(normed, engine)
     Activation.gelu.apply(to: inner, engine)
     return mergerOut(inner, engine)

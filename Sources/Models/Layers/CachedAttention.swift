@@ -2,12 +2,13 @@ import Tensors
 
 /// Rows of one sequence within a pass: where they stand and the cache they read and extend.
 package struct DecoderSpan {
-  package let cache: KVCache
+  /// nil in training: the span is its whole sequence, and nothing of it is kept.
+  package let cache: KVCache?
   package let positions: [Position]
   /// Rows of the span, which then begins the sequence, that see each other in both directions: a picture's tokens.
   package let bidirectional: Range<Int>?
 
-  package init(cache: KVCache, positions: [Position], bidirectional: Range<Int>? = nil) {
+  package init(cache: KVCache?, positions: [Position], bidirectional: Range<Int>? = nil) {
     self.cache = cache
     self.positions = positions
     self.bidirectional = bidirectional
@@ -20,6 +21,8 @@ struct CachedAttention: Sendable {
   let keyValueHeads: Int
   let width: Int
   let scale: Float
+  /// One entry a layer: how many slots a row attends to, itself included; nil for all.
+  let windows: [Int?]
 
   /// Rows of one span that one task attends with, and the slots that each sees, counted from the memory's first.
   private struct Block {
@@ -37,27 +40,47 @@ struct CachedAttention: Sendable {
   func callAsFunction(
     _ query: Tensor, _ key: Tensor, _ value: Tensor, layer: Int, spans: [DecoderSpan], _ engine: Engine
   ) -> Tensor {
+    let caches = spans.compactMap(\.cache)
+    guard caches.count == spans.count else { return withoutCache(query, key, value, layer, spans, engine) }
     let mixed = Tensor(rows: query.rows, columns: query.columns)
     var blocks: [Block] = []
     var first = 0
-    for span in spans {
+    for (span, cache) in zip(spans, caches) {
       key.withValues { keys in
         value.withValues { values in
           let place = first * key.columns
-          span.cache.append(
+          cache.append(
             layer: layer, rows: span.positions.count, keys: keys + place, values: values + place, stride: key.columns)
         }
       }
-      blocks += self.blocks(span, first, layer)
+      blocks += self.blocks(span, cache, first, layer)
       first += span.positions.count
     }
     attend(query, mixed, blocks, layer, engine)
-    for span in spans { span.cache.settle(layer: layer, rows: span.positions.count) }
+    for (span, cache) in zip(spans, caches) { cache.settle(layer: layer, rows: span.positions.count) }
     return mixed
   }
 
-  private func blocks(_ span: DecoderSpan, _ first: Int, _ layer: Int) -> [Block] {
-    let cache = span.cache
+  /// Whole sequences side by side, as training reads them.
+  private func withoutCache(
+    _ query: Tensor, _ key: Tensor, _ value: Tensor, _ layer: Int, _ spans: [DecoderSpan], _ engine: Engine
+  ) -> Tensor {
+    var ranges: [Range<Int>] = []
+    var visible: [Range<Int>] = []
+    for span in spans {
+      let first = ranges.last?.upperBound ?? 0
+      ranges.append(first..<first + span.positions.count)
+      for row in span.positions.indices {
+        let last = span.bidirectional.flatMap { $0.contains(row) ? $0.upperBound : nil } ?? row + 1
+        visible.append(max(0, row + 1 - (windows[layer] ?? .max / 2))..<last)
+      }
+    }
+    return attendWithin(
+      ranges, visible: visible, AttentionInput(query: (query, 0), key: (key, 0), value: (value, 0)),
+      AttentionHeads(count: heads, keyValueCount: keyValueHeads, width: width, scale: scale), engine)
+  }
+
+  private func blocks(_ span: DecoderSpan, _ cache: KVCache, _ first: Int, _ layer: Int) -> [Block] {
     let base = cache.base(layer: layer)
     let rows = span.positions.count
     let end = cache.length + rows - base

@@ -45,7 +45,8 @@ package struct Decoder: LanguageModel {
     head = try weights.head(headName, tiedTo: configuration.tiedHead ? embedding.table : nil, configuration)
     attention = CachedAttention(
       heads: configuration.heads, keyValueHeads: configuration.keyValueHeads, width: configuration.headWidth,
-      scale: 1 / Float(configuration.headWidth).squareRoot())
+      scale: 1 / Float(configuration.headWidth).squareRoot(),
+      windows: configuration.windows)
   }
 
   private static func layer(
@@ -72,24 +73,31 @@ package struct Decoder: LanguageModel {
     layers.flatMap { [$0.query, $0.key, $0.value, $0.output, $0.gate, $0.up, $0.down] }
   }
 
-  package func embed(_ tokens: [Int32]) -> Tensor { embedding(tokens) }
+  package func embed(_ tokens: [Int32], _ engine: Engine?) -> Tensor { embedding(tokens, engine) }
 
   package func hiddenStates(_ x: Tensor, spans: [DecoderSpan], _ engine: Engine) -> Tensor {
     let angles = rotary.angles(spans.flatMap(\.positions))
     var x = x
-    for (index, layer) in layers.enumerated() {
-      let parts = products(of: layer.inputNorm(x), with: [layer.query, layer.key, layer.value], engine)
-      let (query, key) = (parts[0], parts[1])
-      rotate(query, heads: configuration.heads, cosine: angles.cosine, sine: angles.sine)
-      rotate(key, heads: configuration.keyValueHeads, cosine: angles.cosine, sine: angles.sine)
-      let mixed = attention(query, key, parts[2], layer: index, spans: spans, engine)
-      x = adding(x, layer.output(mixed, engine))
-      let inner = products(of: layer.postNorm(x), with: [layer.gate, layer.up], engine)
-      Activation.silu.multiply(inner[0], inner[1], engine)
-      x = adding(x, layer.down(inner[0], engine))
+    for index in layers.indices {
+      x = recomputed(x, engine) { layer(index, $0, angles, spans, $1) }
     }
-    for span in spans { span.cache.advance(by: span.positions.count) }
-    return norm(x)
+    for span in spans { span.cache?.advance(by: span.positions.count) }
+    return norm(x, engine)
+  }
+
+  private func layer(
+    _ index: Int, _ x: Tensor, _ angles: RotaryAngles, _ spans: [DecoderSpan], _ engine: Engine
+  ) -> Tensor {
+    let layer = layers[index]
+    let parts = products(of: layer.inputNorm(x, engine), with: [layer.query, layer.key, layer.value], engine)
+    let (query, key) = (parts[0], parts[1])
+    rotate(query, heads: configuration.heads, cosine: angles.cosine, sine: angles.sine, engine)
+    rotate(key, heads: configuration.keyValueHeads, cosine: angles.cosine, sine: angles.sine, engine)
+    let mixed = attention(query, key, parts[2], layer: index, spans: spans, engine)
+    let seen = adding(x, layer.output(mixed, engine), engine)
+    let inner = products(of: layer.postNorm(seen, engine), with: [layer.gate, layer.up], engine)
+    Activation.silu.multiply(inner[0], inner[1], engine)
+    return adding(seen, layer.down(inner[0], engine), engine)
   }
 
   package func logits(_ hidden: Tensor, _ engine: Engine) -> Tensor { head(hidden, engine) }

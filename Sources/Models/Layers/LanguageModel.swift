@@ -85,7 +85,9 @@ package protocol LanguageModel: Sendable {
   /// The table of embeddings, which may be the head's own weight.
   var embeddingTable: Weight { get }
   /// Embeddings of tokens: [tokens, hidden]. Ids beyond the table become zeros.
-  func embed(_ tokens: [Int32]) -> Tensor
+  ///
+  /// - Parameter engine: whose tape records it, nil for none.
+  func embed(_ tokens: [Int32], _ engine: Engine?) -> Tensor
   /// Runs rows of one or several sequences through all layers and extends their caches.
   ///
   /// - Parameter x: embeddings [rows, hidden], the spans' rows one behind the other.
@@ -105,19 +107,13 @@ extension LanguageModel {
   /// Bytes of all weights in memory.
   package var memoryBytes: Int { weightBytes + (configuration.tiedHead ? 0 : embeddingTable.byteCount) }
 
+  /// Embeddings of tokens: [tokens, hidden].
+  package func embed(_ tokens: [Int32]) -> Tensor { embed(tokens, nil) }
+
   /// Embeddings of tokens with visual tokens in the places of their placeholder, in order: [tokens, hidden].
-  package func embed(_ tokens: [Int32], visual: Tensor, placeholder: Int32) -> Tensor {
-    let result = embed(tokens)
-    var next = 0
-    result.withMutable { out in
-      visual.withValues { rows in
-        for (row, token) in tokens.enumerated() where token == placeholder && next < visual.rows {
-          (out + row * configuration.hidden).update(from: rows + next * visual.columns, count: visual.columns)
-          next += 1
-        }
-      }
-    }
-    return result
+  package func embed(_ tokens: [Int32], visual: Tensor, placeholder: Int32, _ engine: Engine? = nil) -> Tensor {
+    let places = tokens.indices.filter { tokens[$0] == placeholder }.prefix(visual.rows)
+    return replacing(Array(places), of: embed(tokens, engine), by: visual, engine)
   }
 }
 
@@ -126,20 +122,7 @@ struct TokenEmbedding: Sendable {
   let table: Weight
 
   /// [tokens, width], each value times `scale`. Ids beyond the table become zeros.
-  func callAsFunction(_ tokens: [Int32], scale: Float = 1) -> Tensor {
-    let width = table.columns
-    let result = Tensor(rows: tokens.count, columns: width)
-    result.withMutable { out in
-      for (row, token) in tokens.enumerated() {
-        let place = out + row * width
-        guard token >= 0, Int(token) < table.rows else {
-          place.update(repeating: 0, count: width)
-          continue
-        }
-        table.copyRow(Int(token), to: place)
-        if scale != 1 { for i in 0..<width { place[i] *= scale } }
-      }
-    }
-    return result
+  func callAsFunction(_ tokens: [Int32], scale: Float = 1, _ engine: Engine?) -> Tensor {
+    table.rows(tokens.map { Int($0) }, scale: scale, engine)
   }
 }

@@ -100,12 +100,12 @@ package struct PatchTower: Sendable {
     let whole = [0..<grid.patches]
     for (index, block) in blocks.enumerated() {
       let spans = configuration.fullAttentionBlocks.contains(index) ? whole : order.windows
-      let mixed = attention(block.queryKeyValue(block.attentionNorm(x), engine), angles, spans, engine)
-      x = adding(x, block.output(mixed, engine))
-      let inner = block.feedForwardNorm(x)
+      let mixed = attention(block.queryKeyValue(block.attentionNorm(x, engine), engine), angles, spans, engine)
+      x = adding(x, block.output(mixed, engine), engine)
+      let inner = block.feedForwardNorm(x, engine)
       let parts = products(of: inner, with: [block.gate, block.up], engine)
       Activation.silu.multiply(parts[0], parts[1], engine)
-      x = adding(x, block.down(parts[0], engine))
+      x = adding(x, block.down(parts[0], engine), engine)
     }
     return x.gathering(order.inverse)
   }
@@ -123,10 +123,10 @@ package struct PatchTower: Sendable {
   ) -> Tensor {
     let hidden = configuration.hidden
     // Queries and keys lie side by side, so one call rotates both.
-    rotate(joined, heads: 2 * configuration.heads, cosine: angles.cosine, sine: angles.sine)
+    rotate(joined, heads: 2 * configuration.heads, cosine: angles.cosine, sine: angles.sine, engine)
     return attendWithin(
       spans, AttentionInput(query: (joined, 0), key: (joined, hidden), value: (joined, 2 * hidden)),
-      heads: configuration.heads, width: configuration.headWidth, engine)
+      AttentionHeads(count: configuration.heads, width: configuration.headWidth), engine)
   }
 }
 

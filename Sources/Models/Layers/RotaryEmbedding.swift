@@ -22,6 +22,9 @@ package struct Position: Sendable, Equatable {
   subscript(axis: Int) -> Int32 { axis == 0 ? time : axis == 1 ? height : width }
 }
 
+/// cos and sin of the angles that rows are turned by: [rows, width/2] each.
+package typealias RotaryAngles = (cosine: Tensor, sine: Tensor)
+
 /// Rotary position angles: frequency i is θ^(−2i/width), computed in f32 as the reference does.
 package struct RotaryEmbedding: Sendable {
   private let frequencies: [Float]
@@ -41,7 +44,7 @@ package struct RotaryEmbedding: Sendable {
   }
 
   /// cos and sin for each position: [positions, width/2].
-  package func angles(_ positions: [Position]) -> (cosine: Tensor, sine: Tensor) {
+  package func angles(_ positions: [Position]) -> RotaryAngles {
     let half = frequencies.count
     let cosine = Tensor(rows: positions.count, columns: half)
     let sine = Tensor(rows: positions.count, columns: half)

@@ -53,7 +53,7 @@ struct PatchEmbedding: Sendable {
     let name = prefix + "patch_embedding"
     patch = Linear(
       weight: try weights.matrix(name + ".weight", [sizes.hidden, 3, sizes.patchSize, sizes.patchSize]),
-      bias: bias ? try weights.vector(name + ".bias", sizes.hidden) : nil)
+      bias: bias ? WeightVector(try weights.vector(name + ".bias", sizes.hidden)) : nil)
     let rows = sizes.side * sizes.side + leading
     positions = Tensor(
       rows: rows, columns: sizes.hidden,
@@ -62,7 +62,7 @@ struct PatchEmbedding: Sendable {
 
   /// patches [patches, patchWidth], behind the leading rows → [rows, hidden].
   func callAsFunction(_ patches: Tensor, behind leading: [Tensor] = [], _ engine: Engine) -> Tensor {
-    adding(Tensor.stacking(leading + [patch(patches, engine)]), positions)
+    adding(Tensor.stacking(leading + [patch(patches, engine)]), positions, engine)
   }
 }
 
@@ -113,14 +113,14 @@ struct VisionTransformer: Sendable {
   func callAsFunction(_ x: Tensor, depth: Int, _ engine: Engine) -> Tensor {
     var x = x
     for block in blocks.prefix(depth) {
-      let parts = products(of: block.attentionNorm(x), with: [block.query, block.key, block.value], engine)
+      let parts = products(of: block.attentionNorm(x, engine), with: [block.query, block.key, block.value], engine)
       let mixed = attendWithin(
         [0..<x.rows], AttentionInput(query: (parts[0], 0), key: (parts[1], 0), value: (parts[2], 0)),
-        heads: configuration.heads, width: configuration.hidden / configuration.heads, engine)
-      x = adding(x, block.output(mixed, engine))
-      let inner = block.inner(block.feedForwardNorm(x), engine)
+        AttentionHeads(count: configuration.heads, width: configuration.hidden / configuration.heads), engine)
+      x = adding(x, block.output(mixed, engine), engine)
+      let inner = block.inner(block.feedForwardNorm(x, engine), engine)
       configuration.activation.apply(to: inner, engine)
-      x = adding(x, block.outer(inner, engine))
+      x = adding(x, block.outer(inner, engine), engine)
     }
     return x
   }

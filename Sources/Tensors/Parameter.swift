@@ -1,0 +1,86 @@
+import CKernels
+
+/// A weight in training: its values in 32-bit floats, and the gradient that a step gathers.
+///
+/// The optimizer alone writes the values, between steps.
+package final class Parameter: @unchecked Sendable {
+  /// The published name.
+  package let name: String
+  package let shape: [Int]
+  /// The first dimension by the rest; a vector is one row.
+  package let values: Tensor
+  /// Whether training changes it; nothing gathers gradients of the others.
+  package let isTrained: Bool
+  package private(set) var gradient: Tensor?
+
+  package init(name: String, shape: [Int], values: Tensor, isTrained: Bool) {
+    self.name = name
+    self.shape = shape
+    self.values = values
+    self.isTrained = isTrained
+  }
+
+  /// Adds to the gradient; `gradient` belongs to the parameter from then on.
+  func add(_ gradient: Tensor) {
+    guard isTrained else { return }
+    guard let total = self.gradient else {
+      self.gradient = gradient
+      return
+    }
+    total.withMutable { out in gradient.withValues { mp_add(out, $0, total.count) } }
+  }
+
+  /// Forgets the gradient.
+  package func clearGradient() { gradient = nil }
+}
+
+/// The weights of one model in training, in the order in which it asked for them.
+package final class ParameterSet: @unchecked Sendable {
+  package private(set) var all: [Parameter] = []
+  private let isTrained: Bool
+
+  /// - Parameter isTrained: whether training changes these weights.
+  package init(isTrained: Bool) { self.isTrained = isTrained }
+
+  /// Takes up a stored tensor.
+  package func take(_ stored: StoredTensor, name: String, shape: [Int]) -> Parameter {
+    let isVector = shape.count == 1
+    let values = Tensor(rows: isVector ? 1 : stored.rows, columns: isVector ? stored.rows : stored.columns)
+    values.withMutable { out in
+      for row in 0..<stored.rows { stored.copyRow(row, to: out + row * stored.columns) }
+    }
+    let parameter = Parameter(name: name, shape: shape, values: values, isTrained: isTrained)
+    all.append(parameter)
+    return parameter
+  }
+}
+
+/// A vector of weights, such as a norm's or a bias: fixed numbers, or a parameter in training.
+package struct WeightVector: Sendable {
+  private let fixed: [Float]
+  package let parameter: Parameter?
+  /// Added to a parameter's values: Gemma stores its norms less 1.
+  private let offset: Float
+
+  /// Fixed numbers.
+  package init(_ values: [Float]) {
+    fixed = values
+    parameter = nil
+    offset = 0
+  }
+
+  /// What training changes, and what is added to it.
+  package init(_ parameter: Parameter, offset: Float = 0) {
+    fixed = []
+    self.parameter = parameter
+    self.offset = offset
+  }
+
+  /// The numbers to compute with.
+  package var values: [Float] {
+    guard let parameter else { return fixed }
+    return offset == 0 ? parameter.values.values : parameter.values.values.map { $0 + offset }
+  }
+
+  package var isTrained: Bool { parameter?.isTrained == true }
+}

@@ -1,0 +1,44 @@
+import Models
+import Tensors
+
+/// One answer to learn: what the drafter reads, and what it should have written behind it.
+package struct TrainingExample: Sendable {
+  /// Names the record, for messages.
+  package var key: String
+  /// The prompt as the drafter sees it, with one id for each of its visual tokens.
+  package var prompt: [Int32]
+  /// Where in the prompt the visual tokens stand, nil where there is no picture.
+  package var visual: Range<Int>?
+  /// The target's features of the picture, and how they lie on it.
+  package var features: (values: Tensor, grid: VisualGrid)?
+  /// What is learnt: the loss is on these alone.
+  package var answer: [Int32]
+  /// The target's own distribution at each place of the answer, where it was kept.
+  package var teacher: [TeacherRow]?
+
+  package init(
+    key: String, prompt: [Int32], visual: Range<Int>? = nil, features: (values: Tensor, grid: VisualGrid)? = nil,
+    answer: [Int32], teacher: [TeacherRow]? = nil
+  ) {
+    self.key = key
+    self.prompt = prompt
+    self.visual = visual
+    self.features = features
+    self.answer = answer
+    self.teacher = teacher
+  }
+
+  /// Rows that the language model computes: the answer's last token is not read.
+  package var rows: Int { prompt.count + answer.count - 1 }
+}
+
+/// The likeliest tokens at one place of an answer and their probabilities in the target.
+package struct TeacherRow: Sendable, Equatable {
+  package var ids: [Int32]
+  package var probabilities: [Float]
+
+  package init(ids: [Int32], probabilities: [Float]) {
+    self.ids = ids
+    self.probabilities = probabilities
+  }
+}
