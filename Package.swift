@@ -34,7 +34,9 @@ let package = Package(
     // Measures what README states; not part of the tool.
     .executableTarget(
       name: "benchmarks",
-      dependencies: ["Images", "Pipeline", "Models", "Tensors", "Speculation", "Roofline", "CKernels", "COpenBLAS"],
+      dependencies: [
+        "Images", "Pipeline", "Models", "Tensors", "Speculation", "Training", "Roofline", "CKernels", "COpenBLAS",
+      ],
       path: "Sources/Benchmarks",
       exclude: ["pillow.py", "training.py"]),
     .target(
@@ -49,7 +51,7 @@ let package = Package(
     .target(name: "Roofline", dependencies: ["CKernels", "Models", "Tensors", "JSON"]),
     .target(name: "Training", dependencies: ["CKernels", "JSON", "Models", "Tensors"]),
     .target(name: "Speculation", dependencies: ["CKernels", "Models", "Tensors"]),
-    .target(name: "Models", dependencies: ["Tensors", "JSON"], exclude: ["Families/README.md"]),
+    .target(name: "Models", dependencies: ["CKernels", "Tensors", "JSON"], exclude: ["Families/README.md"]),
     .target(name: "Tensors", dependencies: ["CKernels", "JSON"]),
     .target(name: "JSON"),
     .target(name: "CKernels", cSettings: cFlags),

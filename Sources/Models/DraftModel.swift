@@ -10,7 +10,7 @@ package struct DraftModel: Sendable {
   /// Loads a drafter's folder and checks that it fits its target.
   ///
   /// - Throws: where vocabularies differ, naming the first token that does, or the projector reads other features.
-  package init(_ folder: ModelFiles, for target: TargetModel) throws {
+  package init(_ folder: ModelFiles, for target: TargetModel, projector source: ProjectorSource = .folder()) throws {
     self.folder = folder.path
     let tokenizer = try folder.tokenizer()
     if let id = tokenizer.firstDifference(from: target.tokenizer) {
@@ -24,10 +24,18 @@ package struct DraftModel: Sendable {
     }
     language = parts.language
     try tokenizer.check(rows: language.configuration.vocabulary, of: folder.path)
-    projector = try Self.projector(folder, hidden: parts.language.configuration.hidden, target)
+    switch source {
+    case .none: projector = nil
+    case .fresh(let settings, let seed, let parameters):
+      projector = try Projector(fresh: settings, seed: seed, wordScale: parts.language.wordScale, parameters)
+    case .folder(let parameters):
+      projector = try Self.projector(folder, hidden: parts.language.configuration.hidden, target, parameters)
+    }
   }
 
-  private static func projector(_ folder: ModelFiles, hidden: Int, _ target: TargetModel) throws -> Projector? {
+  private static func projector(
+    _ folder: ModelFiles, hidden: Int, _ target: TargetModel, _ parameters: ParameterSet?
+  ) throws -> Projector? {
     guard let massv = try ConfigReader.optional(path: folder.path + "/massv.json") else { return nil }
     guard let vision = target.vision else {
       throw ModelError("\(massv.place): a multimodal drafter needs a target that sees, \(target.folder) does not")
@@ -35,7 +43,9 @@ package struct DraftModel: Sendable {
     if let family = try massv.text("family"), family != target.family.modelType {
       throw massv.invalid("family", expected: "the target's, \"\(target.family.modelType)\"")
     }
-    let projector = try Projector(folder: folder.path, massv: massv, outputs: hidden, folder.engine)
+    let projector = try Projector(
+      ProjectorSettings(massv, outputs: hidden),
+      WeightLoader(WeightStore(folder: folder.path, name: "projector"), folder.engine, parameters: parameters))
     guard projector.inputs == vision.featureWidth else {
       throw massv.invalid(
         "vision_width", expected: "the width of the target's features, \(vision.featureWidth)")

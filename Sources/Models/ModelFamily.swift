@@ -78,6 +78,8 @@ package struct ModelFamily: Sendable {
   package let load: @Sendable (ModelFiles) throws -> ModelParts
   /// The prompt that the family's published template makes of a turn.
   package let render: @Sendable (ChatTurn) -> String
+  /// The token that ends an answer in it.
+  package let endOfTurn: String
 
   /// Every family.
   package static let all: [ModelFamily] = [
@@ -91,6 +93,11 @@ package struct ModelFamily: Sendable {
     throw ModelError(
       "\(config.place): \"model_type\": expected one of \(known); found \"\(modelType)\", to which "
         + "\"\(nearest(to: modelType).modelType)\" is nearest")
+  }
+
+  /// The width of its embeddings, as a configuration has it.
+  package func width(_ config: ConfigReader) throws(ModelError) -> Int {
+    try (config.object("text_config") ?? config).count("hidden_size")
   }
 
   /// The family whose name begins most like this one.

@@ -57,14 +57,14 @@ package struct ModelFiles: Sendable {
   }
 
   /// A model of a shape, with random weights: to measure with, not to talk to.
-  package init(shape config: ConfigReader, format: WeightFormat, engine: Engine) {
+  package init(shape config: ConfigReader, format: WeightFormat, engine: Engine, parameters: ParameterSet? = nil) {
     path = config.place
     self.config = config
     self.format = format
     self.engine = engine
     cacheType = nil
     gguf = nil
-    parameters = nil
+    self.parameters = parameters
     isInvented = true
   }
 

@@ -115,12 +115,6 @@ package struct Projector: Sendable {
   private let resampler: Resampler?
   private let norm: RMSNorm?
 
-  /// Reads `massv.json` and `projector.safetensors` of a drafter's folder.
-  package init(folder: String, massv: ConfigReader, outputs: Int, _ engine: Engine?) throws {
-    let loader = WeightLoader(try WeightStore(folder: folder, name: "projector"), engine)
-    try self.init(ProjectorSettings(massv, outputs: outputs), loader)
-  }
-
   /// The weights `linear_1` … `linear_n`, a resampler's own, and `norm`.
   package init(_ settings: ProjectorSettings, _ loader: WeightLoader) throws(WeightError) {
     self.settings = settings

@@ -1,3 +1,4 @@
+import Foundation
 import Synchronization
 
 /// What all stages of one run share: its options, its counters, and the wish to end.
@@ -30,6 +31,9 @@ package final class RunContext: Sendable {
 
   /// Asks the run to end after the record in hand. Safe to call from a signal handler's thread.
   package func end() { wantsEnd.store(true, ordering: .relaxed) }
+
+  /// Says something to the user, on standard error.
+  package func say(_ message: String) { FileHandle.standardError.write(Data("massv-pipe: \(message)\n".utf8)) }
 
   /// Adds what an output holds already. Outputs are opened before the first record is pulled.
   package func add(_ point: ResumePoint) { resumePoints.withLock { $0.append(point) } }

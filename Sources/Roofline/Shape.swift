@@ -22,6 +22,14 @@ package enum Shape {
       """
     ),
     (
+      // A drafter as it is trained from scratch: 28 million weights.
+      "qwen2-28m",
+      """
+      {"model_type":"qwen2","hidden_size":512,"intermediate_size":1408,"num_hidden_layers":8,
+       "num_attention_heads":8,"num_key_value_heads":4,"vocab_size":8192,"tie_word_embeddings":true}
+      """
+    ),
+    (
       "qwen2-0.5b",
       """
       {"model_type":"qwen2","hidden_size":896,"intermediate_size":4864,"num_hidden_layers":24,

@@ -25,8 +25,11 @@ package struct Remains: Sendable, Equatable {
 
   /// Reads what a file holds.
   ///
+  /// - Parameter most: lines of an uncompressed file behind this many do not count.
   /// - Returns: nil where there is no such file, or where it is no regular file and cannot be read again.
-  package static func read(path: String, layout: Layout) throws(OutputFailure) -> Remains? {
+  package static func read(
+    path: String, layout: Layout, atMost most: Int = .max
+  ) throws(OutputFailure) -> Remains? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {
       if errno == ENOENT { return nil }
@@ -36,18 +39,21 @@ package struct Remains: Sendable, Equatable {
     var status = stat()
     guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
     guard let decoder = Compression(path: path).makeDecoder() else {
-      return layout == .lines ? try lines(descriptor, path) : tar(descriptor, path)
+      return layout == .lines ? try lines(descriptor, path, most) : tar(descriptor, path)
     }
     return try compressed(descriptor, path, decoder, layout)
   }
 
   // MARK: Plain files
 
-  private static func lines(_ descriptor: Int32, _ path: String) throws(OutputFailure) -> Remains {
+  private static func lines(
+    _ descriptor: Int32, _ path: String, _ most: Int
+  ) throws(OutputFailure) -> Remains {
     var remains = Remains()
     var line: [UInt8] = []
     try chunks(descriptor, path) { chunk in
       for piece in chunk.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+        if remains.records >= most { return }
         if piece.offset > 0 {
           remains.keep(line)
           line = []

@@ -12,6 +12,9 @@ extension Catalog {
       Draft.definition,
       Verify.definition,
       Generate.definition,
+      Label.definition,
+      Batch.definition,
+      Train.definition,
       Emit.definition,
       Tee.definition,
       Limit.definition,
@@ -19,5 +22,6 @@ extension Catalog {
     resources: [
       ModelResource.definition,
       DrafterResource.definition,
+      StudentResource.definition,
     ])
 }

@@ -138,8 +138,7 @@ private final class EmitStage: Stage {
     }
     if let failure = record.failure, onError == "skip" {
       // Left out of the output, it is said all the same: a shard that is cut off is never silently short.
-      let message = Array("massv-pipe: skipped \(record.key): \(failure)\n".utf8)
-      _ = Foundation.write(STDERR_FILENO, message, message.count)
+      context.say("skipped \(record.key): \(failure)")
     } else {
       var bytes: [UInt8] = []
       do { bytes = try writer.bytes(of: record, tar: tar) } catch {

@@ -4,6 +4,7 @@ import Pipeline
 import Samples
 import Speculation
 import Tensors
+import Training
 
 /// What stages leave in a record, under the names that declarations and graphs use.
 enum Field {
@@ -20,6 +21,9 @@ enum Field {
   static let prompt = Slot<Prompt>("prompt")
   static let drafting = Slot<Drafting>("draft")
   static let answer = Slot<FinishedAnswer>("text")
+  /// What a student learns of the record.
+  static let example = Slot<TrainingExample>("example")
+  static let batch = Slot<ExampleBatch>("batch")
 }
 
 /// A picture's size and the file it came from.

@@ -68,6 +68,6 @@ struct DrafterResource: Sendable {
 }
 
 /// Whatever goes wrong with a model's files ends the run before it begins.
-private func loading<R>(_ body: () throws -> R) throws(RunFailure) -> R {
+func loading<R>(_ body: () throws -> R) throws(RunFailure) -> R {
   do { return try body() } catch { throw RunFailure(.unreadable, "\(error)") }
 }

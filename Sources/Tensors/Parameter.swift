@@ -10,7 +10,7 @@ package final class Parameter: @unchecked Sendable {
   /// The first dimension by the rest; a vector is one row.
   package let values: Tensor
   /// Whether training changes it; nothing gathers gradients of the others.
-  package let isTrained: Bool
+  package fileprivate(set) var isTrained: Bool
   package private(set) var gradient: Tensor?
 
   package init(name: String, shape: [Int], values: Tensor, isTrained: Bool) {
@@ -37,9 +37,11 @@ package final class Parameter: @unchecked Sendable {
 /// The weights of one model in training, in the order in which it asked for them.
 package final class ParameterSet: @unchecked Sendable {
   package private(set) var all: [Parameter] = []
-  private let isTrained: Bool
+  /// Whether training changes these weights.
+  package var isTrained: Bool {
+    didSet { for parameter in all { parameter.isTrained = isTrained } }
+  }
 
-  /// - Parameter isTrained: whether training changes these weights.
   package init(isTrained: Bool) { self.isTrained = isTrained }
 
   /// Takes up a stored tensor.

@@ -34,7 +34,7 @@ package final class WeightStore: Sendable {
   package let folder: String
   private let places: [String: Place]
   /// Makes up a tensor of a shape, where there is no file.
-  private let inventing: (@Sendable ([Int]) -> StoredTensor)?
+  private let inventing: (@Sendable (_ name: String, _ shape: [Int]) -> StoredTensor)?
   private let used = Mutex<Set<String>>([])
 
   /// Tensors from wherever they are.
@@ -45,10 +45,8 @@ package final class WeightStore: Sendable {
   }
 
   /// Small random weights of whatever names and shapes a model asks for, to measure with.
-  package init(inventing name: String) {
-    folder = name
-    places = [:]
-    inventing = { shape in
+  package convenience init(inventing name: String) {
+    self.init(inventing: name) { _, shape in
       let columns = shape.dropFirst().reduce(1, *)
       let pattern = Tensor(rows: 64, columns: columns)
       pattern.withMutable { out in
@@ -61,6 +59,15 @@ package final class WeightStore: Sendable {
       }
       return StoredTensor(repeating: pattern, rows: shape[0])
     }
+  }
+
+  /// Tensors made up one by one, as a model asks for them.
+  package init(
+    inventing folder: String, _ make: @escaping @Sendable (_ name: String, _ shape: [Int]) -> StoredTensor
+  ) {
+    self.folder = folder
+    places = [:]
+    inventing = make
   }
 
   /// Opens `NAME.safetensors`, or the shards that `NAME.safetensors.index.json` lists.
@@ -140,7 +147,7 @@ package final class WeightStore: Sendable {
 
   /// The tensor of this name and shape, as a matrix of its first dimension by the rest.
   package func tensor(_ name: String, shape: [Int]) throws(WeightError) -> StoredTensor {
-    if let inventing { return inventing(shape) }
+    if let inventing { return inventing(name, shape) }
     guard let place = places[name] else {
       throw WeightError("\(folder): tensor \"\(name)\" of shape \(shape) is missing")
     }

@@ -50,6 +50,7 @@ final class ProgressLine: @unchecked Sendable {
   }
 
   private func line(_ reading: Meter.Reading, seconds: Double) -> String {
+    if let training = reading.notes["training"] { return training }
     let records = reading["records"]
     var parts = ["\(records) records"]
     if reading["failed"] > 0 { parts.append("\(reading["failed"]) failed") }

@@ -29,8 +29,8 @@ private struct Cases {
     let drafter = root + "/examples/models/random-massv"
     massv = try Qwen2.load(ModelFiles(path: drafter))
     projector = try Projector(
-      folder: drafter, massv: try ConfigReader(path: drafter + "/massv.json"), outputs: massv.configuration.hidden,
-      Engine(threads: 1))
+      ProjectorSettings(ConfigReader(path: drafter + "/massv.json"), outputs: massv.configuration.hidden),
+      WeightLoader(WeightStore(folder: drafter, name: "projector"), Engine(threads: 1)))
     textProposer = LanguageModelProposer(text)
     massvProposer = LanguageModelProposer(massv)
     try readRequests()

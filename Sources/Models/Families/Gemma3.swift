@@ -9,7 +9,8 @@ package struct Gemma3: VisionModel {
       let model = try Gemma3(files)
       return ModelParts(language: model.language, vision: model)
     },
-    render: { Gemma3Text.render($0, picture: $0.hasImage ? "<start_of_image>" : "") })
+    render: { Gemma3Text.render($0, picture: $0.hasImage ? "<start_of_image>" : "") },
+    endOfTurn: "<end_of_turn>")
 
   // MARK: Configuration
 

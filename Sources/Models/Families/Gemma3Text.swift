@@ -11,7 +11,8 @@ package struct Gemma3Text: LanguageModel {
       try loader.finish()
       return ModelParts(language: language, vision: nil)
     },
-    render: { render($0, picture: "") })
+    render: { render($0, picture: "") },
+    endOfTurn: "<end_of_turn>")
 
   // MARK: Configuration
 

@@ -11,7 +11,8 @@ package enum Llama {
       try loader.finish()
       return ModelParts(language: decoder, vision: nil)
     },
-    render: { $0.text })
+    render: { $0.text },
+    endOfTurn: "</s>")
 
   // MARK: Configuration
 

@@ -12,7 +12,8 @@ package struct Llava: VisionModel {
     render: { turn in
       let system = turn.system.map { $0 + " " } ?? ""
       return "\(system)USER: \(turn.hasImage ? "<image>\n" : "")\(turn.text) ASSISTANT:"
-    })
+    },
+    endOfTurn: "</s>")
 
   // MARK: Configuration
 

@@ -8,7 +8,8 @@ package enum Qwen2 {
     load: { ModelParts(language: try load($0), vision: nil) },
     render: {
       render($0.text, system: $0.system ?? "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.")
-    })
+    },
+    endOfTurn: "<|im_end|>")
 
   // MARK: Configuration
 

@@ -9,7 +9,8 @@ package struct Qwen25VL: VisionModel {
       let model = try Qwen25VL(files)
       return ModelParts(language: model.language, vision: model)
     },
-    render: { render($0) })
+    render: { render($0) },
+    endOfTurn: "<|im_end|>")
 
   // MARK: Configuration
 

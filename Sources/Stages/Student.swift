@@ -1,0 +1,73 @@
+import Models
+import Pipeline
+import Tensors
+import Training
+
+/// `let NAME = student path=… target=…`: a drafter to be trained, with its weights in 32-bit floats.
+struct StudentResource: Sendable {
+  let student: Student
+  /// The folder that it came from.
+  let folder: String
+  let target: ModelResource
+
+  static let definition = ResourceDefinition(
+    "student", "a drafter to be trained: a language model that gets a projector, or a MASSV folder",
+    parameters: [
+      ParameterDeclaration("path", .path(optional: false), "the folder of the language model, or of the drafter"),
+      ParameterDeclaration("target", .reference("model"), "the model that it shall draft for"),
+      ParameterDeclaration(
+        "projector", .choice(["auto", "none"] + ProjectorSettings.Kind.allCases.map(\.rawValue)), default: "auto",
+        "auto is the folder's own, else a new mlp; a kind is a new one; none learns from text alone"),
+      ParameterDeclaration(
+        "hidden", .integerOrAuto(1...(1 << 16)), default: "auto", "width within a new projector; auto is the drafter's"),
+      ParameterDeclaration("layers", .integer(1...16), default: "2", "linear layers of a new mlp"),
+      ParameterDeclaration(
+        "pool", .integer(1...64), default: "1", "squares of so many visual tokens a side become one"),
+      ParameterDeclaration("queries", .integer(1...4096), default: "16", "visual tokens that a new resampler makes"),
+      ParameterDeclaration("output-norm", .flag, default: "true", "a norm at the end of a new projector"),
+      ParameterDeclaration(
+        "seed", .integer(0...Int.max), default: "0", "what a new projector's weights are drawn from"),
+    ]
+  ) { arguments, _ throws(RunFailure) in
+    let target: ModelResource = arguments.resource("target")
+    return try loading { try load(arguments, target) }
+  }
+
+  private static func load(_ arguments: Arguments, _ target: ModelResource) throws -> StudentResource {
+    let path = arguments.text("path")
+    guard !path.hasSuffix(".gguf") else {
+      throw ModelError("\(path): a drafter is trained from a folder as Hugging Face lays it out, not from a GGUF file")
+    }
+    let words = ParameterSet(isTrained: false)
+    let visual = ParameterSet(isTrained: false)
+    let files = try ModelFiles(path: path, engine: target.engine, parameters: words)
+    let source = try projectorSource(arguments, files, target.target, visual)
+    let model = try DraftModel(files, for: target.target, projector: source)
+    return StudentResource(
+      student: Student(
+        language: model.language, projector: model.projector, languageParameters: words, projectorParameters: visual),
+      folder: path, target: target)
+  }
+
+  private static func projectorSource(
+    _ arguments: Arguments, _ files: ModelFiles, _ target: TargetModel, _ parameters: ParameterSet
+  ) throws -> ProjectorSource {
+    let asked = arguments.text("projector")
+    if asked == "none" { return .none }
+    if asked == "auto", try ConfigReader.optional(path: files.path + "/massv.json") != nil {
+      return .folder(parameters)
+    }
+    guard let vision = target.vision else {
+      throw ModelError("\(target.folder): does not see: a student of it has projector=none")
+    }
+    let width = try files.family.width(files.config)
+    var settings = ProjectorSettings(
+      inputs: vision.featureWidth, outputs: width, hidden: arguments.optionalInteger("hidden") ?? width)
+    settings.kind = ProjectorSettings.Kind(rawValue: asked) ?? .mlp
+    settings.layers = settings.kind == .linear ? 1 : arguments.integer("layers")
+    settings.pool = arguments.integer("pool")
+    settings.queries = arguments.integer("queries")
+    settings.hasOutputNorm = arguments.flag("output-norm")
+    return .fresh(settings, seed: UInt64(arguments.integer("seed")), parameters)
+  }
+}

@@ -1,0 +1,219 @@
+import Foundation
+import JSON
+import Models
+import Pipeline
+import Samples
+import Tensors
+import Training
+
+/// `train`: one step a batch. Each step is a JSON line; the drafter is saved now and then and at the end.
+enum Train {
+  static let definition = StageDefinition(
+    StageDeclaration(
+      "train", .link, "training steps: a JSON line each on standard output, the drafter in a folder",
+      reads: [Field.batch.name],
+      parameters: [
+        ParameterDeclaration("model", .reference("student"), "who learns"),
+        ParameterDeclaration("save", .path(optional: false), "the folder that the drafter is saved to"),
+        ParameterDeclaration(
+          "update", .words(["projector", "language"], prefixes: []), default: "projector", "what is trained"),
+        ParameterDeclaration("steps", .integer(1...(1 << 40)), default: "2000", "steps after which training ends"),
+        ParameterDeclaration("lr", .number(0...1000), default: "0.001", "the learning rate at its peak"),
+        ParameterDeclaration(
+          "schedule", .choice(Schedule.Shape.allCases.map(\.rawValue)), default: "cosine",
+          "how the rate falls behind its peak"),
+        ParameterDeclaration("warmup", .number(0...1), default: "0.03", "the share of the steps in which it rises"),
+        ParameterDeclaration(
+          "final-lr", .number(0...1), default: "0.05", "the share of the peak that is left at the end"),
+        ParameterDeclaration("weight-decay", .number(0...10), default: "0", "on matrices, not on norms and biases"),
+        ParameterDeclaration("beta1", .number(0...0.9999), default: "0.9", "AdamW's memory of gradients"),
+        ParameterDeclaration("beta2", .number(0...0.99999), default: "0.95", "AdamW's memory of their squares"),
+        ParameterDeclaration(
+          "clip", .number(0.000001...1_000_000), default: "1", "the largest gradient norm of a step"),
+        ParameterDeclaration("accumulate", .integer(1...4096), default: "1", "batches in one step"),
+        ParameterDeclaration(
+          "objective", .choice(Objective.allCases.map(\.rawValue)), default: "next-token", "what is made small"),
+        ParameterDeclaration(
+          "recompute", .flag, default: "false", "layers are computed twice, which takes less memory and more time"),
+        ParameterDeclaration(
+          "storage", .choice(["f32", "bf16"]), default: "f32", "how saved weights are stored; a run goes on from f32"),
+        ParameterDeclaration("checkpoint", .integer(1...(1 << 40)), default: "500", "steps between two saved states"),
+        ParameterDeclaration(
+          "log", .path(optional: true), default: "none", "a file for the steps' lines, none for standard output"),
+      ])
+  ) { inputs, context throws(RunFailure) in
+    try TrainStage(inputs, context)
+  }
+}
+
+private final class TrainStage: Stage {
+  private let upstream: any Stage
+  private let context: RunContext
+  private let trainer: Trainer
+  private let folder: DrafterFolder
+  private let storage: ElementType
+  private let steps: Int
+  private let accumulate: Int
+  private let interval: Int
+  private let log: StepLog
+  private var state = TrainingState()
+  /// The step of the last saved state.
+  private var savedStep: Int?
+  private var isFinished = false
+
+  init(_ inputs: StageInputs, _ context: RunContext) throws(RunFailure) {
+    let arguments = inputs.arguments
+    let resource: StudentResource = arguments.resource("model")
+    upstream = inputs.upstream
+    self.context = context
+    steps = arguments.integer("steps")
+    accumulate = arguments.integer("accumulate")
+    interval = arguments.integer("checkpoint")
+    storage = arguments.text("storage") == "bf16" ? .bf16 : .f32
+    folder = DrafterFolder(path: arguments.text("save"), source: resource.folder, target: resource.target.target)
+    trainer = try Self.trainer(resource, arguments)
+    let (folder, trainer) = (folder, trainer)
+    if let found = try loading({ try Self.resume(folder, trainer, context) }) {
+      state = found
+      savedStep = found.step
+      context.add(ResumePoint(output: folder.path, records: found.records, lastKey: found.lastKey))
+    }
+    log = try StepLog(path: arguments.optionalText("log"), step: state.step, context)
+  }
+
+  private static func trainer(_ resource: StudentResource, _ arguments: Arguments) throws(RunFailure) -> Trainer {
+    let parts = Set(arguments.words("update").map(\.text))
+    let student = resource.student
+    if parts.contains("projector"), student.projector == nil {
+      throw RunFailure(.usage, "train: update=projector: the student has no projector")
+    }
+    student.projectorParameters.isTrained = parts.contains("projector")
+    student.languageParameters.isTrained = parts.contains("language")
+    guard !student.trained.isEmpty else { throw RunFailure(.usage, "train: update: nothing to train") }
+    var optimizer = AdamW.Settings()
+    optimizer.beta1 = arguments.number("beta1")
+    optimizer.beta2 = arguments.number("beta2")
+    optimizer.weightDecay = arguments.number("weight-decay")
+    optimizer.clip = arguments.number("clip")
+    let steps = arguments.integer("steps")
+    let schedule = Schedule(
+      peak: arguments.number("lr"), shape: Schedule.Shape(rawValue: arguments.text("schedule")) ?? .cosine,
+      warmup: Int((arguments.number("warmup") * Double(steps)).rounded()), steps: steps,
+      least: arguments.number("final-lr"))
+    return Trainer(
+      student, objective: Objective(rawValue: arguments.text("objective")) ?? .nextToken, optimizer: optimizer,
+      schedule: schedule, recomputes: arguments.flag("recompute"), resource.target.engine)
+  }
+
+  /// The state to go on from; nil to begin.
+  private static func resume(
+    _ folder: DrafterFolder, _ trainer: Trainer, _ context: RunContext
+  ) throws -> TrainingState? {
+    try folder.check()
+    guard context.options.resume, let state = try folder.state() else { return nil }
+    try folder.restore(trainer.optimizer, state)
+    return state
+  }
+
+  var isReady: Bool { upstream.isReady }
+
+  func next() throws(RunFailure) -> Record? {
+    if isFinished { return nil }
+    guard state.step < steps, !context.isEnding, let batches = try nextBatches() else {
+      isFinished = true
+      try finish()
+      return nil
+    }
+    let started = ContinuousClock.now
+    let report = try step(batches)
+    let taken = ContinuousClock.now - started
+    context.meter.add(seconds: taken, to: "train")
+    context.meter.count("tokens", report.tokens)
+    try log.write(report, seconds: taken / .seconds(1), of: steps)
+    state.step = report.step
+    state.records = batches.last?.records ?? state.records
+    state.lastKey = batches.last?.lastKey
+    if report.step % interval == 0 { try save() }
+    return Record(key: "step \(report.step)", shard: "", index: report.step - 1)
+  }
+
+  private func nextBatches() throws(RunFailure) -> [ExampleBatch]? {
+    var batches: [ExampleBatch] = []
+    while batches.count < accumulate, let record = try upstream.next() {
+      if let batch = record[Field.batch] { batches.append(batch) }
+    }
+    // A step that the end of the stream or a signal cut short would be another one when the run is resumed.
+    if context.isEnding, batches.count < accumulate { return nil }
+    return batches.isEmpty ? nil : batches
+  }
+
+  private func step(_ batches: [ExampleBatch]) throws(RunFailure) -> StepReport {
+    do throws(DivergedStep) { return try trainer.step(batches.map(\.examples)) } catch {
+      try save()
+      throw RunFailure(
+        .stopped,
+        "train: step \(error.step): the loss is \(error.loss), its gradient no number; the state of step "
+          + "\(state.step) is in \(folder.path); records of the step: \(error.keys.joined(separator: ", "))")
+    }
+  }
+
+  private func save() throws(RunFailure) {
+    if savedStep == state.step { return }
+    try loading { try folder.save(trainer.student, trainer.optimizer, state, storage: storage) }
+    savedStep = state.step
+  }
+
+  private func finish() throws(RunFailure) {
+    guard state.step > 0 else {
+      if context.isEnding { return }
+      throw RunFailure(.unreadable, "train: the input has no example to learn from: nothing was saved")
+    }
+    try save()
+    if state.step < steps, !context.isEnding {
+      context.say("train: the input ended after \(state.step) of \(steps) steps")
+    }
+  }
+}
+
+/// The steps' lines. A resumed run goes on behind the line of the step that it goes on from.
+private final class StepLog {
+  private let file: RecordFile
+  private let meter: Meter
+
+  init(path: String?, step: Int, _ context: RunContext) throws(RunFailure) {
+    meter = context.meter
+    do throws(OutputFailure) {
+      let place = path ?? "/proc/self/fd/\(STDOUT_FILENO)"
+      let remains = context.options.resume ? try Remains.read(path: place, layout: .lines, atMost: step) : nil
+      if let path {
+        file = try RecordFile(path: path, resuming: remains)
+      } else {
+        file = try RecordFile(descriptor: STDOUT_FILENO, name: "standard output", resuming: remains)
+      }
+    } catch { throw Self.failure(error) }
+  }
+
+  private static func failure(_ failure: OutputFailure) -> RunFailure {
+    RunFailure(failure.isClosedPipe ? .closedPipe : .unreadable, "train: \(failure)")
+  }
+
+  func write(_ report: StepReport, seconds: Double, of steps: Int) throws(RunFailure) {
+    let speed = Double(report.tokens) / max(seconds, 1e-9)
+    let line = JSONWriter.line { writer in
+      writer.key("step")
+      writer.integer(report.step)
+      for (name, value) in [("loss", report.loss), ("lr", report.rate), ("grad_norm", report.gradientNorm)] {
+        writer.key(name)
+        writer.number(value, decimals: 9)
+      }
+      writer.key("tokens_per_s")
+      writer.number(speed, decimals: 1)
+    }
+    do throws(OutputFailure) { try file.append(line) } catch { throw Self.failure(error) }
+    meter.note(
+      "training",
+      String(
+        format: "step %d of %d, loss %.4f, lr %.2e, gradient norm %.3f, %.0f tokens/s", report.step, steps, report.loss,
+        report.rate, report.gradientNorm, speed))
+  }
+}
