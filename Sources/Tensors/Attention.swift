@@ -117,7 +117,8 @@ package func attendWithin(
       }
     }
   }
-  if let tape = engine.tape, tape.wants(input.query.tensor) || tape.wants(input.value.tensor) {
+  let read = [input.query, input.key, input.value]
+  if let tape = engine.tape, read.contains(where: { tape.wants($0.tensor) }) {
     AttentionBackward(spans: spans, visible: visible, input: input, heads: heads).record(mixed, on: tape, engine)
   }
   return mixed

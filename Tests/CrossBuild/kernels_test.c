@@ -332,6 +332,8 @@ static void resize(long kind, void *out) {
   mp_resize_rgb(in, 50, 40, out, 33, 61, (int)kind);
 }
 
+#include "backward_parts.h"
+
 int main(void) {
   static const int levels[] = {MP_GENERIC, MP_AVX2, MP_AVX512, MP_NEON};
   static const char *const names[] = {"generic", "avx2", "avx512", "neon"};
@@ -371,6 +373,7 @@ int main(void) {
     snprintf(name, sizeof name, "%s%s", on_rows[i / 2], broken_now ? " of broken rows" : "");
     part(name, rows, i / 2, 42 * 1536 * 4, true);
   }
+  backward_parts();
   part("widened halves", widen, 0, 65536 * 4, true), part("widened bfloats", widen, 1, 65536 * 4, true);
   part("narrowed halves", narrow, 0, 65536 * 4, true), part("narrowed bfloats", narrow, 1, 65536 * 4, true);
   part("checksum", sum_bytes, 0, 80, false);

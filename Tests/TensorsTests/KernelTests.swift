@@ -3,11 +3,11 @@ import Foundation
 import Tensors
 import Testing
 
-private func noise(_ count: Int, _ seed: UInt64) -> [Float] {
+func noise(_ count: Int, _ seed: UInt64) -> [Float] {
   (0..<count).map { Float(Int64(bitPattern: mp_mix(seed, UInt64($0))) >> 40) / Float(1 << 23) }
 }
 
-private func matrix(_ rows: Int, _ columns: Int, _ seed: UInt64) -> Tensor {
+func matrix(_ rows: Int, _ columns: Int, _ seed: UInt64) -> Tensor {
   Tensor(rows: rows, columns: columns, values: noise(rows * columns, seed))
 }
 
@@ -16,7 +16,7 @@ private func weight(_ rows: Int, _ columns: Int, _ seed: UInt64, _ format: Weigh
 }
 
 /// √(Σ (a − b)² / Σ b²).
-private func relativeError(_ values: [Float], _ exact: [Double]) -> Double {
+func relativeError(_ values: [Float], _ exact: [Double]) -> Double {
   let miss = zip(values, exact).reduce(0.0) { $0 + (Double($1.0) - $1.1) * (Double($1.0) - $1.1) }
   return (miss / exact.reduce(0.0) { $0 + $1 * $1 }).squareRoot()
 }
@@ -33,7 +33,7 @@ private func exactProduct(_ x: Tensor, _ w: [Float], outputs: Int) -> [Double] {
 /// Row counts and widths that reach every tile shape and every tail.
 @Suite(.serialized) struct KernelTests {
   /// Runs with each build of the kernels that this machine has, the generic one first.
-  private func onEachBuild<R>(_ body: () -> R) -> [R] {
+  func onEachBuild<R>(_ body: () -> R) -> [R] {
     defer { mp_limit_instructions(MP_BEST) }
     return [MP_GENERIC, MP_AVX2, MP_AVX512, MP_NEON].compactMap { level in
       mp_limit_instructions(level)
