@@ -77,7 +77,7 @@ let package = Package(
     .testTarget(
       name: "StagesTests",
       dependencies: ["Stages", "Pipeline", "PipeLanguage", "Samples", "Images", "Models", "Tensors", "JSON"]),
-    .testTarget(name: "CommandTests", dependencies: ["Samples", "massv-pipe"]),
+    .testTarget(name: "CommandTests", dependencies: ["Samples", "JSON", "massv-pipe"]),
     .testTarget(name: "HouseTests", dependencies: ["Models"]),
   ]
 )

@@ -7,6 +7,7 @@ from fixturelib import HERE, ROOT, sha256
 MANIFEST = HERE / "MANIFEST.tsv"
 MAKERS = [
     ("Tests/Fixtures/images/", "Tests/Fixtures/make_images.py"),
+    ("Tests/Fixtures/captions/", "Tests/Fixtures/make_captions.py"),
     *[
         (f"Tests/Fixtures/models/{n}/", "Tests/Fixtures/make_models_gemma3.py")
         for n in ("gemma3-hub", "gemma3-v5", "gemma3-text", "gemma3-massv")

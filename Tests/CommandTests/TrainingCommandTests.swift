@@ -1,0 +1,146 @@
+import Foundation
+import JSON
+import Testing
+
+/// Training as a process: killed, out of space, and on input that cannot be learnt from.
+@Suite struct TrainingCommandTests {
+  private static let captions = "Tests/Fixtures/captions/train.tar.gz"
+
+  /// Writes a training pipe; `train` are further arguments of the last call.
+  private func pipe(_ scratch: ScratchFolder, _ train: String, shards: String? = nil) throws -> String {
+    for index in 1...4 where shards == nil {
+      try? FileManager.default.createSymbolicLink(
+        atPath: scratch.path + "/c\(index).tar.gz", withDestinationPath: Command.root + "/" + Self.captions)
+    }
+    let text = """
+      param save = "drafter"
+      let target  = model   path="examples/models/random-target"
+      let drafter = student path="Tests/Fixtures/models/qwen2-echo" target=target
+      read shards="\(shards ?? scratch.path + "/c{1..4}.tar.gz")" | decode | encode model=target
+      | prompt model=target text="Describe." | label model=drafter | batch size=8
+      | train model=drafter save=$save update=[projector, language] \(train)
+      """
+    try text.write(toFile: scratch.path + "/train.pipe", atomically: true, encoding: .utf8)
+    return "$TOOL run $OUT/train.pipe save=$OUT/"
+  }
+
+  /// What a line says of its step, without how long it took.
+  private func steps(_ name: String, _ scratch: ScratchFolder) throws -> [String] {
+    try scratch.lines(name).map { String(try #require($0.split(separator: ",\"tokens_per_s\"").first)) }
+  }
+
+  @Test func aKilledRunGoesOnBitForBit() throws {
+    let scratch = try ScratchFolder()
+    let tool = try pipe(scratch, "steps=100 checkpoint=7")
+    #expect(try Command.shell("exec \(tool)whole > $OUT/whole.jsonl", scratch: scratch.path).status == 0)
+    // The first attempt may die before any state was saved, the last one comes to the end.
+    let script = """
+      for wait in 0.25 0.4 0.6 0.5; do
+        \(tool)torn --resume >> $OUT/torn.jsonl & pid=$!; sleep $wait; kill -9 $pid; wait $pid
+        wc -l < $OUT/torn.jsonl >> $OUT/lines
+      done
+      \(tool)torn --resume >> $OUT/torn.jsonl; echo $? > $OUT/status
+      """
+    _ = try Command.shell(script, scratch: scratch.path)
+    let seen = try scratch.lines("lines").compactMap { Int($0) }
+    print("lines at the kills: \(seen)")
+    #expect(try scratch.lines("status") == ["0"])
+    #expect(seen.contains { (1..<100).contains($0) }, "no run was killed between two steps")
+    #expect(try steps("torn.jsonl", scratch) == steps("whole.jsonl", scratch))
+    for name in ["model.safetensors", "projector.safetensors", "training/optimizer.safetensors", "training/state.json"]
+    {
+      #expect(try scratch.bytes("torn/" + name) == scratch.bytes("whole/" + name), "\(name)")
+    }
+  }
+
+  @Test func aSignalSavesTheStateAndARunGoesOn() throws {
+    let scratch = try ScratchFolder()
+    let tool = try pipe(scratch, "steps=100 checkpoint=1000")
+    let script = """
+      \(tool)d > $OUT/a & pid=$!; while [ ! -s $OUT/a ]; do sleep 0.02; done; kill -TERM $pid; wait $pid; echo $? > $OUT/status
+      exec \(tool)d --resume >> $OUT/a
+      """
+    #expect(try Command.shell(script, scratch: scratch.path).status == 0)
+    #expect(try scratch.lines("status") == ["143"])
+    #expect(try scratch.lines("a").count == 100)
+  }
+
+  @Test func aLossThatIsNoNumberStopsWithTheRecordsAndTheLastState() throws {
+    let scratch = try ScratchFolder()
+    let tool = try pipe(scratch, "steps=4")
+    #expect(try Command.shell("exec \(tool)d > $OUT/a", scratch: scratch.path).status == 0)
+    // A weight of the saved state that is no number: the next step cannot be made.
+    let script = "printf '\\377\\377\\377\\177' | dd of=$OUT/d/training/optimizer.safetensors bs=1 conv=notrunc "
+    let place = try scratch.bytes("d/training/optimizer.safetensors").prefix(8).enumerated().reduce(8) {
+      $0 + Int($1.element) << (8 * $1.offset)
+    }
+    let more = try pipe(scratch, "steps=9")
+    let outcome = try Command.shell(
+      script + "seek=\(place) 2> $OUT/dd; exec \(more)d --resume >> $OUT/a", scratch: scratch.path)
+    #expect(outcome.status == 1)
+    #expect(outcome.errors.contains("train: step 5: the loss is nan"), "\(outcome.errors)")
+    #expect(outcome.errors.contains("the state of step 4 is in"))
+    #expect(outcome.errors.contains("records of the step: train-"))
+    #expect(try scratch.lines("a").count == 4)
+    #expect(String(decoding: try scratch.bytes("d/training/state.json"), as: UTF8.self).contains("\"step\":4,"))
+  }
+
+  @Test func aFullDiskIsAnErrorThatLeavesTheLastState() throws {
+    let scratch = try ScratchFolder()
+    let first = try pipe(scratch, "steps=3")
+    #expect(try Command.shell("exec \(first)d > $OUT/a", scratch: scratch.path).status == 0)
+    let state = try scratch.bytes("d/training/state.json")
+    let second = try pipe(scratch, "steps=20")
+    let outcome = try Command.shell("ulimit -f 400; exec \(second)d --resume > $OUT/b", scratch: scratch.path)
+    #expect(outcome.status == 66)
+    #expect(outcome.errors.contains("File too large"), "\(outcome.errors)")
+    #expect(try scratch.bytes("d/training/state.json") == state)
+    #expect(!FileManager.default.fileExists(atPath: scratch.path + "/d.partial"))
+    // With room again, the run goes on from the state that was saved.
+    #expect(try Command.shell("exec \(second)d --resume > $OUT/b", scratch: scratch.path).status == 0)
+    #expect(try scratch.lines("b").first?.hasPrefix("{\"step\":4,") == true)
+  }
+
+  @Test func whatCannotBeLearntFromCostsItselfAlone() throws {
+    let scratch = try ScratchFolder()
+    let script = """
+      mkdir $OUT/in && cd $OUT/in && cp \(Command.root)/examples/shapes/shape-00.jpg good.jpg
+      cp good.jpg empty.jpg; cp good.jpg none.jpg; cp good.jpg ids.jpg; cp good.jpg masked.jpg; echo torn > broken.jpg
+      echo 'a circle' > good.txt; echo ' ' > empty.txt; echo 'no picture' > blind.txt; echo 'a' > broken.txt
+      echo '[1, 99999999]' > ids.token_ids.json; echo '[]' > masked.token_ids.json
+      tar cf ../in.tar blind.txt broken.jpg broken.txt empty.jpg empty.txt good.jpg good.txt ids.jpg ids.token_ids.json \
+        masked.jpg masked.token_ids.json none.jpg
+      """
+    #expect(try Command.shell(script, scratch: scratch.path).status == 0)
+    let tool = try pipe(scratch, "steps=9", shards: scratch.path + "/in.tar")
+    let outcome = try Command.shell("exec \(tool)d > $OUT/a", scratch: scratch.path)
+    #expect(outcome.status == 1)
+    #expect(try scratch.lines("a").count == 1)
+    for message in [
+      "blind: label: blind: expected a picture with its answer, found none", "broken: decode:",
+      "empty: label: empty: expected an answer to learn, found an empty one", "ids.token_ids.json: expected ids below",
+      "masked: label: masked: expected an answer to learn, found an empty one", "none: label: none: expected an answer",
+    ] {
+      #expect(outcome.errors.contains("left out \(message)") || outcome.errors.contains(message), "\(outcome.errors)")
+    }
+  }
+
+  @Test(arguments: [
+    ("steps=3 update=[language, tower]", 64, "tower"), ("steps=0", 64, "steps"), ("lr=fast", 64, "lr"),
+  ])
+  func aWrongArgumentIsSaidBeforeAnyModelIsLoaded(train: String, status: Int32, message: String) throws {
+    let scratch = try ScratchFolder()
+    let outcome = try Command.shell("exec \(try pipe(scratch, train))d", scratch: scratch.path)
+    #expect(outcome.status == status && outcome.errors.contains(message), "\(outcome.errors)")
+  }
+
+  @Test func aFolderThatIsSomethingElseIsNotReplaced() throws {
+    let scratch = try ScratchFolder()
+    let tool = try pipe(scratch, "steps=1")
+    let outcome = try Command.shell(
+      "mkdir $OUT/d; echo mine > $OUT/d/letter; exec \(tool)d > $OUT/a", scratch: scratch.path)
+    #expect(outcome.status == 66)
+    #expect(outcome.errors.contains("is there already and holds no training state"), "\(outcome.errors)")
+    #expect(try scratch.lines("d/letter") == ["mine"])
+  }
+}

@@ -1,0 +1,77 @@
+import Foundation
+import JSON
+import Pipeline
+import Testing
+
+/// Training through pipes: from tar to drafter.
+@Suite struct TrainingPipeTests {
+  private static let captions = Place.root + "/Tests/Fixtures/captions/"
+
+  /// A training pipe; `student` and `train` are further arguments of those calls.
+  private func pipe(_ shards: String, language: String = Place.text, student: String = "", train: String) -> String {
+    """
+    let target  = model   path="\(Place.target)"
+    let drafter = student path="\(language)" target=target \(student)
+    read shards="\(shards)" | decode | encode model=target | prompt model=target text="Describe."
+    | label model=drafter | batch size=16 | train model=drafter \(train)
+    """
+  }
+
+  /// Several passes over the pictures: a shard under several names.
+  private func copies(_ count: Int, _ scratch: Scratch) throws -> String {
+    for index in 1...count {
+      try FileManager.default.createSymbolicLink(
+        atPath: scratch.file("train-\(index).tar.gz"), withDestinationPath: Self.captions + "train.tar.gz")
+    }
+    return scratch.file("train-{1..\(count)}.tar.gz")
+  }
+
+  private func losses(_ name: String, _ scratch: Scratch) throws -> [Double] {
+    try scratch.lines(of: name).map { try #require($0["loss"]?.double) }
+  }
+
+  /// The mean loss on pictures that were not learnt from.
+  private func heldOut(_ folder: String, _ student: String, _ scratch: Scratch) throws -> Double {
+    let train = "save=\"\(scratch.file("held"))\" log=\"\(scratch.file("held.jsonl"))\" lr=0 update=[language]"
+    #expect(try run(pipe(Self.captions + "held.tar.gz", language: folder, student: student, train: train)) == nil)
+    let losses = try losses("held.jsonl", scratch)
+    return losses.reduce(0, +) / Double(losses.count)
+  }
+
+  @Test func aProjectorAloneLearnsWhatThePictureShows() throws {
+    let scratch = try Scratch()
+    let shards = try copies(8, scratch)
+    let settings = "steps=128 lr=0.003 log=\"\(scratch.file("log"))\""
+    let words = "save=\"\(scratch.file("words"))\" update=[language] \(settings)"
+    #expect(try run(pipe(shards, student: "projector=none", train: words)) == nil)
+    let both = "save=\"\(scratch.file("phase1"))\" update=[projector] \(settings)"
+    #expect(try run(pipe(shards, language: scratch.file("words"), student: "projector=mlp", train: both)) == nil)
+    let blind = try heldOut(scratch.file("words"), "projector=none", scratch)
+    let seeing = try heldOut(scratch.file("phase1"), "", scratch)
+    print("held-out loss: \(blind) from text alone, \(seeing) with a projector on the same language model")
+    #expect(seeing < 0.8 * blind)
+    // The language model is the one that it was, to the byte.
+    #expect(try scratch.bytes(of: "phase1/model.safetensors") == scratch.bytes(of: "words/model.safetensors"))
+  }
+
+  @Test(arguments: ["mlp", "linear", "resampler"]) func thirtyTwoPairsAreLearntByHeart(projector: String) throws {
+    let scratch = try Scratch()
+    let train =
+      "save=\"\(scratch.file("d"))\" log=\"\(scratch.file("log"))\" steps=160 lr=0.004 update=[projector, language]"
+    let few = try fewPairs(32, times: 80, scratch)
+    #expect(try run(pipe(few, student: "projector=\(projector) queries=6", train: train)) == nil)
+    let last = try losses("log", scratch).suffix(2)
+    print("loss on 32 pairs, \(projector): \(last)")
+    #expect(last.allSatisfy { $0 < 0.05 })
+  }
+
+  private func fewPairs(_ count: Int, times: Int, _ scratch: Scratch) throws -> String {
+    let all = "read shards=\"\(Self.captions)train.tar.gz\" | limit records=\(count) "
+    #expect(try run(all + "| emit format=tar fields=[key] path=\"\(scratch.file("few.tar"))\"") == nil)
+    for index in 1...times {
+      try FileManager.default.createSymbolicLink(
+        atPath: scratch.file("few-\(index).tar"), withDestinationPath: scratch.file("few.tar"))
+    }
+    return scratch.file("few-{1..\(times)}.tar")
+  }
+}
