@@ -84,7 +84,8 @@ private struct PromptWriter {
     return first..<first + count
   }
 
-  /// What `ask` says, else the pipe's text for pictures. A record without one asks for itself: its `.txt`, or `prompt` in its `.json`.
+  /// What `ask` says, else the pipe's text for pictures. A record without one asks for itself: its `.txt`, or `prompt`
+  /// in its `.json`.
   private func question(_ record: Record, hasImage: Bool) throws(StageFailure) -> String {
     if let question = record[Field.question] { return question }
     if let field { return try value(of: field, record) }

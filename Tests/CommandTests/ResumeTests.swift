@@ -85,7 +85,8 @@ private func whole(_ name: String, _ scratch: ScratchFolder) throws -> [UInt8] {
   let expected = try scratch.bytes("whole")
   for length in [0, 100, 40_000, expected.count / 2, expected.count - 5000, expected.count] {
     let script =
-      "head -c \(length) $OUT/whole > $OUT/a; \(run) draft=examples/models/random-massv --resume < examples/shapes.tar >> $OUT/a"
+      "head -c \(length) $OUT/whole > $OUT/a; "
+      + "\(run) draft=examples/models/random-massv --resume < examples/shapes.tar >> $OUT/a"
     #expect(try Command.shell(script, scratch: scratch.path).status == 0)
     #expect(try scratch.bytes("a") == expected, "cut at \(length)")
   }
