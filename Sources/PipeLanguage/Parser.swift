@@ -10,6 +10,17 @@ extension PipeFile {
   }
 }
 
+extension Value {
+  /// The value that a text stands for in a pipe, nil where it is not one.
+  package init?(parsing text: String) {
+    let source = SourceText(name: "", text: text)
+    var lexer = Lexer(source)
+    var parser = Parser(source: source, tokens: lexer.tokens())
+    guard let value = try? parser.value(), parser.token.kind == .end, lexer.diagnostics.isEmpty else { return nil }
+    self = value
+  }
+}
+
 /// Recursive descent over the tokens. An error skips to the next `|` or statement, and parsing goes on there.
 private struct Parser {
   let source: SourceText

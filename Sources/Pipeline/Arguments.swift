@@ -18,6 +18,8 @@ package enum ArgumentValue: Sendable {
   case number(Double)
   case flag(Bool)
   case words([ArgumentWord])
+  case texts([String])
+  case numbers([Double])
   /// The word `auto`.
   case auto
   /// The word `none`, or an optional parameter that was left out.
@@ -97,6 +99,24 @@ package struct Arguments: Sendable {
     case .words(let value): value
     case nil, .some(.none): []
     default: undeclared(name, "words")
+    }
+  }
+
+  /// Free texts; empty where the parameter was left out or is `none`.
+  package func texts(_ name: String) -> [String] {
+    switch values[name] {
+    case .texts(let value): value
+    case nil, .some(.none): []
+    default: undeclared(name, "texts")
+    }
+  }
+
+  /// Numbers; empty where the parameter was left out or is `none`.
+  package func numbers(_ name: String) -> [Double] {
+    switch values[name] {
+    case .numbers(let value): value
+    case nil, .some(.none): []
+    default: undeclared(name, "numbers")
     }
   }
 

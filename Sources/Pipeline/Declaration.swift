@@ -22,6 +22,10 @@ package enum ParameterType: Sendable, Equatable {
   case choice([String])
   /// A list of words, each one of these or starting with one of these prefixes (`json.` for `json.NAME`).
   case words([String], prefixes: [String])
+  /// A list of free texts, one text alone, or the word `none` for no text at all.
+  case texts
+  /// A list of numbers within bounds, one number alone, or the word `none` for no number at all.
+  case numbers(ClosedRange<Double>)
   /// A `let` of this kind, by name.
   case reference(String)
 }

@@ -16,6 +16,8 @@ extension ParameterType {
     case .choice(let words): words.joined(separator: "|")
     case .words(let words, let prefixes):
       "a list of " + (words + prefixes.map { $0 + "NAME" }).joined(separator: " ")
+    case .texts: "a text, a list of texts such as [\"What is this?\", \"Describe it.\"], or none"
+    case .numbers(let range): "numbers \(Self.bounds(range)) such as [0, 0.7, 1], or none"
     case .reference(let kind): "a let of kind \(kind)"
     }
   }
@@ -63,8 +65,20 @@ extension ParameterType {
     case .flag: return text == "true" ? .flag(true) : text == "false" ? .flag(false) : nil
     case .choice(let words): return text.flatMap { words.contains($0) ? .text($0) : nil }
     case .words(let known, let prefixes): return .words(try Self.words(value, known, prefixes, expectation))
+    case .texts: return value.isWord("none") ? ArgumentValue.none : Self.texts(value).map { .texts($0) }
+    case .numbers(let range):
+      if value.isWord("none") { return ArgumentValue.none }
+      let numbers = value.items.map { item in item.number.flatMap { range.contains($0) ? $0 : nil } }
+      return numbers.contains(nil) ? nil : .numbers(numbers.compactMap { $0 })
     case .reference: return value.isName ? text.map { .reference($0) } : nil
     }
+  }
+
+  /// nil where one of several texts is none or empty; an empty text alone stands for no text.
+  private static func texts(_ value: Value) -> [String]? {
+    let texts = value.textItems?.map { $0.text ?? "" }
+    if texts == [""] { return [] }
+    return texts?.contains("") == true ? nil : texts
   }
 
   private static func words(
@@ -140,6 +154,17 @@ extension Value {
       }
     default: return [self]
     }
+  }
+
+  /// The members of a list of free texts. On the command line a text in brackets is a list as a pipe has it, or texts
+  /// without quotes and commas between them; any other text is one, whatever commas it holds. nil for a broken list.
+  fileprivate var textItems: [Value]? {
+    guard case .raw(let text) = kind, text.hasPrefix("["), text.hasSuffix("]") else {
+      if case .list = kind { return items }
+      return [self]
+    }
+    if case .list(let values)? = Value(parsing: text)?.kind, values.allSatisfy({ $0.text != nil }) { return values }
+    return text.contains("\"") ? nil : items
   }
 
   fileprivate var shown: String {

@@ -19,6 +19,8 @@ package final class BatchDecoder {
   package let target: any LanguageModel
   package let rules: ChoiceRules
   package private(set) var seconds = DecodingSeconds()
+  /// Prompts that the target has read: fewer than answers where those share.
+  package private(set) var promptsRead = 0
   /// Chooses γ and the records in flight where they are left open.
   package var scheduler = Scheduler()
   private let engine: Engine
@@ -42,19 +44,30 @@ package final class BatchDecoder {
   ///
   /// An empty prompt, or none of its tokens allowed, gives an empty answer.
   package func open(_ request: DecodeRequest) -> Session {
-    let session = Session(request, target: target, rules: rules)
+    let shared = request.prefix?.take(for: request)
+    // A round's rejected rows stand in the cache until it is cut back.
+    let cache =
+      shared?.cache ?? target.configuration.makeCache(capacity: request.prompt.count + request.maximumTokens)
+    let session = Session(request, cache: cache, rules: rules)
     if request.prompt.isEmpty || request.maximumTokens < 1 {
       session.isFinished = true
       return session
     }
     _ = timed(\.prefill) {
-      let span = DecoderSpan(
-        cache: session.cache, positions: request.positions, bidirectional: request.bidirectional)
-      let hidden = target.hiddenStates(request.embeddings, spans: [span], engine)
-      let logits = target.logits(hidden.rows(hidden.rows - 1..<hidden.rows), engine)
+      let logits = shared?.logits ?? read(request, into: cache)
       logits.withMutable { session.take([session.choice($0, columns: logits.columns, 0)]) }
     }
     return session
+  }
+
+  /// Reads a prompt; the logits behind it [1, vocabulary].
+  private func read(_ request: DecodeRequest, into cache: KVCache) -> Tensor {
+    promptsRead += 1
+    let span = DecoderSpan(cache: cache, positions: request.positions, bidirectional: request.bidirectional)
+    let hidden = target.hiddenStates(request.embeddings, spans: [span], engine)
+    let logits = target.logits(hidden.rows(hidden.rows - 1..<hidden.rows), engine)
+    request.prefix?.keep(cache, logits: logits, for: request)
+    return logits
   }
 
   /// One round for these answers: proposals, then the target's pass over all of them.
@@ -114,12 +127,20 @@ package final class BatchDecoder {
       if session !== group.first || count == 0 { continue }
       // The drafter reads a prompt when it is first asked: while drafting is off, it costs nothing.
       for one in group where one.proposalState == nil {
-        guard let prompt = one.request.drafting?.prompt else { continue }
-        one.proposalState = drafting.proposer.begin(prompt, capacity: one.request.maximumTokens, engine)
+        one.proposalState = begin(one.request)
       }
       steps += drafting.proposer.propose(count, for: group, engine)
     }
     return steps
+  }
+
+  /// The drafter's prompt, read or taken from an answer that shares it.
+  private func begin(_ request: DecodeRequest) -> (any ProposalState)? {
+    guard let drafting = request.drafting else { return nil }
+    if let state = request.prefix?.takeDraft(for: request) { return state }
+    let state = drafting.proposer.begin(drafting.prompt, capacity: request.maximumTokens, engine)
+    request.prefix?.keep(state, for: request)
+    return state
   }
 
   /// Lets the target read the last token and the drafts of every answer in one pass.

@@ -48,6 +48,14 @@ package protocol Proposer: AnyObject, Sendable {
 package protocol ProposalState: AnyObject {
   /// Forgets whatever was read behind this many tokens of the answer.
   func rollBack(to answerTokens: Int)
+
+  /// The same for another answer to the same prompt.
+  ///
+  /// - Parameter capacity: tokens that the answer may have.
+  func copy(capacity: Int) -> any ProposalState
+
+  /// Bytes that it takes now.
+  var byteCount: Int { get }
 }
 
 /// Drafts with a small language model, one token after the other.
@@ -66,6 +74,12 @@ package final class LanguageModelProposer: Proposer {
     }
 
     func rollBack(to answerTokens: Int) { cache.truncate(to: promptTokens + answerTokens) }
+
+    func copy(capacity: Int) -> any ProposalState {
+      State(cache.copy(capacity: promptTokens + capacity), promptTokens: promptTokens)
+    }
+
+    var byteCount: Int { cache.byteCount }
 
     /// Tokens of answer and proposals that have not been read.
     func unread(of session: Session) -> ArraySlice<Int32> {

@@ -2,6 +2,22 @@ import CKernels
 import Models
 import Tensors
 
+/// How one answer is drawn where it is one of several to a prompt.
+package struct AnswerSampling: Sendable {
+  /// Which of the answers this is: it enters the noise.
+  package var sample = 0
+  /// nil for the decoder's own.
+  package var temperature: Float?
+  /// What fixes the noise in the record's key's place, nil for that key.
+  package var noiseKey: String?
+
+  package init(sample: Int = 0, temperature: Float? = nil, noiseKey: String? = nil) {
+    self.sample = sample
+    self.temperature = temperature
+    self.noiseKey = noiseKey
+  }
+}
+
 /// What is decoded: a prompt as the target sees it and, where there is a drafter, how it drafts.
 package struct DecodeRequest: Sendable {
   /// Names the record: with seed and sample it fixes the noise.
@@ -18,11 +34,17 @@ package struct DecodeRequest: Sendable {
   /// nil for plain decoding.
   package var drafting: Drafting?
   package var maximumTokens: Int
+  package var sampling: AnswerSampling
+  /// What answers to the same prompt share, nil for one alone. Where it holds the prompt, embeddings are not read.
+  package var prefix: SharedPrefix?
 
   package init(
     key: String, prompt: [Int32], embeddings: Tensor, positions: [Position],
-    bidirectional: Range<Int>? = nil, nextPosition: Int, drafting: Drafting? = nil, maximumTokens: Int
+    bidirectional: Range<Int>? = nil, nextPosition: Int, drafting: Drafting? = nil, maximumTokens: Int,
+    sampling: AnswerSampling = AnswerSampling(), prefix: SharedPrefix? = nil
   ) {
+    self.sampling = sampling
+    self.prefix = prefix
     self.bidirectional = bidirectional
     self.key = key
     self.prompt = prompt
@@ -79,13 +101,16 @@ package final class Session {
   private let noise: NoiseStream
   private let rules: ChoiceRules
 
-  init(_ request: DecodeRequest, target: any LanguageModel, rules: ChoiceRules) {
+  /// - Parameter cache: empty, or with the prompt in it.
+  init(_ request: DecodeRequest, cache: KVCache, rules: ChoiceRules) {
     self.request = request
+    self.cache = cache
+    var rules = rules
+    if let temperature = request.sampling.temperature { rules.sampling.temperature = temperature }
     self.rules = rules
-    noise = NoiseStream(seed: rules.seed, key: request.key)
+    noise = NoiseStream(
+      seed: rules.seed, key: request.sampling.noiseKey ?? request.key, sample: request.sampling.sample)
     seen = Set(request.prompt)
-    // A round's rejected rows stand in the cache until it is cut back.
-    cache = target.configuration.makeCache(capacity: request.prompt.count + request.maximumTokens)
   }
 
   /// How many tokens may still be proposed: the target adds one of its own.

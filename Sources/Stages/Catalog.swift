@@ -5,6 +5,7 @@ extension Catalog {
   package static let standard = Catalog(
     stages: [
       Read.definition,
+      Ask.definition,
       Decode.definition,
       Encode.definition,
       Project.definition,

@@ -6,7 +6,8 @@ enum Decode {
   static let definition = StageDefinition(
     StageDeclaration(
       "decode", .link, "a JPEG, PNG or WebP member into upright RGB pixels",
-      reads: [Field.members.name], writes: [Field.image.name, "width", "height", "sha256"],
+      reads: [Field.members.name], uses: [Field.sampling.name],
+      writes: [Field.image.name, "width", "height", "sha256"],
       parameters: [
         ParameterDeclaration("field", .text, optional: true, "the member to decode; else jpg, jpeg, png or webp"),
         ParameterDeclaration(
@@ -18,9 +19,10 @@ enum Decode {
     let named = inputs.arguments.optionalText("field")?.lowercased()
     let fields = named.map { [$0] } ?? PictureFormat.fields
     let limit = inputs.arguments.integer("max-pixels")
+    let work = SharedWork()
     let stage = Transform("decode", upstream: inputs.upstream, meter: context.meter) {
       record throws(StageFailure) in
-      try decode(&record, fields, limit)
+      try decode(&record, fields, limit, work)
       if let named, record[Field.imageFacts] == nil {
         throw StageFailure(stage: "decode", message: "expected a .\(named) member, found none")
       }
@@ -30,17 +32,20 @@ enum Decode {
   }
 
   /// A record without a picture passes: it is a plain text prompt.
-  private static func decode(_ record: inout Record, _ fields: [String], _ limit: Int) throws(StageFailure) {
+  private static func decode(
+    _ record: inout Record, _ fields: [String], _ limit: Int, _ work: SharedWork
+  ) throws(StageFailure) {
     for field in fields {
       guard let bytes = record.bytes(of: field) else { continue }
-      do {
-        let picture = try Picture(decoding: bytes, maximumPixels: limit)
-        record[Field.image] = picture
-        record[Field.imageFacts] = ImageFacts(width: picture.width, height: picture.height, field: field)
-        record.footprint += picture.rgb.count
-      } catch {
-        throw StageFailure(stage: "decode", message: "\(record.key).\(field): \(error)")
+      let name = "\(record.originalKey).\(field)"
+      let picture = try record.oncePerPicture(work) { () throws(StageFailure) in
+        do { return try Picture(decoding: bytes, maximumPixels: limit) } catch {
+          throw StageFailure(stage: "decode", message: "\(name): \(error)")
+        }
       }
+      record[Field.image] = picture
+      record[Field.imageFacts] = ImageFacts(width: picture.width, height: picture.height, field: field)
+      record.footprint += picture.rgb.count
       return
     }
   }

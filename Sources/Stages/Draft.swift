@@ -9,7 +9,7 @@ enum Draft {
   static let definition = StageDefinition(
     StageDeclaration(
       "draft", .link, "readies the drafter for the record; verify pulls proposals from it",
-      reads: [Field.prompt.name], uses: [Field.projected.name], writes: [Field.drafting.name],
+      reads: [Field.prompt.name], uses: [Field.projected.name, Field.sampling.name], writes: [Field.drafting.name],
       parameters: [
         ParameterDeclaration("model", .reference("drafter"), "the drafter"),
         ParameterDeclaration(
@@ -19,8 +19,11 @@ enum Draft {
     let drafter: DrafterResource = inputs.arguments.resource("model")
     let gamma = inputs.arguments.optionalInteger("tokens")
     guard let model = drafter.model, let proposer = drafter.proposer, gamma != 0 else { return inputs.upstream }
+    let work = SharedWork()
     return Transform("draft", upstream: inputs.upstream, meter: context.meter) { record throws(StageFailure) in
-      let prompt = try draftPrompt(record, model, target: drafter.target.target)
+      let prompt = try record.oncePerQuestion(work) { () throws(StageFailure) in
+        try draftPrompt(record, model, target: drafter.target.target)
+      }
       record[Field.drafting] = Drafting(proposer: proposer, prompt: prompt, gamma: gamma)
       record[Field.projected] = nil
     }

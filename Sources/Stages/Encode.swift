@@ -8,7 +8,7 @@ enum Encode {
   static let definition = StageDefinition(
     StageDeclaration(
       "encode", .link, "the picture through the target's frozen vision encoder",
-      reads: [Field.image.name], writes: [Field.features.name],
+      reads: [Field.image.name], uses: [Field.sampling.name], writes: [Field.features.name],
       parameters: [ParameterDeclaration("model", .reference("model"), "the target")])
   ) { inputs, context throws(RunFailure) in
     let resource: ModelResource = inputs.arguments.resource("model")
@@ -16,9 +16,14 @@ enum Encode {
       throw RunFailure(
         .usage, "encode: \(resource.target.folder) is a plain language model (\(resource.target.family.modelType))")
     }
+    let work = SharedWork()
     return Transform("encode", upstream: inputs.upstream, meter: context.meter) { record throws(StageFailure) in
       guard let picture = record[Field.image] else { return }
-      record[Field.features] = try features(of: picture, vision, resource.engine)
+      let found = try record.oncePerPicture(work) { () throws(StageFailure) -> VisualFeatures in
+        context.meter.count("encoded")
+        return try features(of: picture, vision, resource.engine)
+      }
+      record[Field.features] = found
       record[Field.image] = nil
     }
   }

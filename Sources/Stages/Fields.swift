@@ -10,6 +10,10 @@ import Training
 enum Field {
   /// The record's files in the order of the archive.
   static let members = Slot<[SampleMember]>("members")
+  /// What the record asks, where `ask` has said so.
+  static let question = Slot<String>("question")
+  /// How the answer is drawn, and what the record shares with its siblings.
+  static let sampling = Slot<Sampling>("sampling")
   /// The decoded picture; `encode` takes it out.
   static let image = Slot<Picture>("image")
   /// Facts about the picture that stay when its pixels are gone.
@@ -54,6 +58,10 @@ struct Prompt: Sendable {
 struct FinishedAnswer: Sendable {
   let text: String
   let answer: Answer
+  /// Which of the answers to its question it is, and what it was drawn with.
+  let sample: Int
+  let temperature: Double
+  let seed: Int
   /// Wall-clock seconds from reading the prompt to the last token.
   let seconds: Double
 }

@@ -8,11 +8,14 @@ enum PromptStage {
   static let definition = StageDefinition(
     StageDeclaration(
       "prompt", .link, "the question in the target's chat template, as token ids",
-      reads: [Field.members.name], uses: [Field.features.name], writes: [Field.prompt.name],
+      reads: [Field.members.name], uses: [Field.features.name, Field.question.name],
+      writes: [Field.prompt.name],
       parameters: [
         ParameterDeclaration("model", .reference("model"), "the target"),
         ParameterDeclaration("text", .text, default: "", "what to ask of every record that has a picture"),
-        ParameterDeclaration("field", .text, optional: true, "ask what this member says: txt, or json.NAME"),
+        ParameterDeclaration(
+          "field", .text, optional: true,
+          "ask what this member says: txt, json.NAME, or the first human turn of json.conversations"),
         ParameterDeclaration("system", .text, optional: true, "replaces the template's own system line"),
         ParameterDeclaration("raw", .flag, default: "false", "take the text as it is, without a template"),
       ])
@@ -81,8 +84,10 @@ private struct PromptWriter {
     return first..<first + count
   }
 
-  /// The pipe's text for pictures. A record without one asks for itself: its `.txt`, or `prompt` in its `.json`.
+  /// What `ask` says, else the pipe's text for pictures. A record without one asks for itself: its `.txt`, or `prompt`
+  /// in its `.json`.
   private func question(_ record: Record, hasImage: Bool) throws(StageFailure) -> String {
+    if let question = record[Field.question] { return question }
     if let field { return try value(of: field, record) }
     if hasImage { return text }
     if record.bytes(of: "txt") != nil { return try value(of: "txt", record) }
@@ -97,21 +102,6 @@ private struct PromptWriter {
   }
 
   private func value(of field: String, _ record: Record) throws(StageFailure) -> String {
-    if field.hasPrefix("json.") {
-      let name = String(field.dropFirst("json.".count))
-      guard let bytes = record.bytes(of: "json") else { throw failure("expected a .json member, found none") }
-      let value: JSONValue
-      do { value = try JSONValue(parsing: bytes) } catch { throw failure("\(record.key).json: \(error)") }
-      guard let text = value[name]?.string else {
-        throw failure("\(record.key).json: \"\(name)\": expected a string, found \(value[name]?.kind ?? "nothing")")
-      }
-      return text
-    }
-    guard let bytes = record.bytes(of: field) else { throw failure("expected a .\(field) member, found none") }
-    guard let text = String(validating: bytes, as: UTF8.self) else {
-      throw failure("\(record.key).\(field): expected UTF-8 text")
-    }
-    // A file's last line ends; raw text is taken as it is.
-    return isRaw ? text : text.trimmingCharacters(in: .newlines)
+    try QuestionField(field, stage: "prompt", isRaw: isRaw).first(of: record)
   }
 }

@@ -10,8 +10,8 @@ enum RecordFormat: String, CaseIterable {
 /// Turns records into the bytes of the output.
 struct RecordWriter {
   static let fieldNames = [
-    "key", "shard", "index", "text", "token_ids", "prompt", "width", "height", "sha256", "tokens", "rounds", "drafted",
-    "accepted", "mal", "mal_with_bonus", "seconds",
+    "key", "shard", "index", "text", "token_ids", "prompt", "width", "height", "sha256", "sample", "temperature",
+    "seed", "tokens", "rounds", "drafted", "accepted", "mal", "mal_with_bonus", "seconds",
   ]
 
   let format: RecordFormat
@@ -67,7 +67,7 @@ struct RecordWriter {
     let facts = record[Field.imageFacts]
     if let facts {
       writer.key("image")
-      writer.string(record.key + "." + facts.field)
+      writer.string(record.originalKey + "." + facts.field)
     }
     let question = (facts == nil ? "" : "<image>\n") + (record[Field.prompt]?.text ?? "")
     writer.key("conversations")
@@ -110,6 +110,9 @@ struct RecordWriter {
     switch field {
     case "text": writer.string(finished.text)
     case "token_ids": writer.array { writer in for id in answer.tokens { writer.integer(Int(id)) } }
+    case "sample": writer.integer(finished.sample)
+    case "temperature": writer.number(finished.temperature)
+    case "seed": writer.integer(finished.seed)
     case "tokens": writer.integer(answer.tokens.count)
     case "rounds": writer.integer(answer.rounds)
     case "drafted": writer.integer(answer.drafted)

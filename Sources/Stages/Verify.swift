@@ -9,7 +9,8 @@ enum Verify {
   static let definition = StageDefinition(
     StageDeclaration(
       "verify", .link, "the target's answer, speculatively where the record has been readied for drafting",
-      reads: [Field.prompt.name], uses: [Field.features.name, Field.drafting.name], writes: AnswerStage.fields,
+      reads: [Field.prompt.name], uses: [Field.features.name, Field.drafting.name, Field.sampling.name],
+      writes: AnswerStage.fields,
       parameters: AnswerStage.parameters + [
         ParameterDeclaration(
           "acceptance", .choice(Acceptance.allCases.map(\.rawValue)), default: "gumbel",
@@ -26,7 +27,7 @@ enum Generate {
   static let definition = StageDefinition(
     StageDeclaration(
       "generate", .link, "the target's answer, token by token",
-      reads: [Field.prompt.name], uses: [Field.features.name], writes: AnswerStage.fields,
+      reads: [Field.prompt.name], uses: [Field.features.name, Field.sampling.name], writes: AnswerStage.fields,
       parameters: AnswerStage.parameters)
   ) { inputs, context throws(RunFailure) in
     AnswerStage(inputs, context, acceptance: .gumbel, drafts: false)
@@ -37,6 +38,7 @@ enum Generate {
 private final class AnswerStage: Stage {
   static let fields = [
     Field.answer.name, "token_ids", "tokens", "rounds", "drafted", "accepted", "mal", "mal_with_bonus", "seconds",
+    "sample", "temperature", "seed",
   ]
 
   static let parameters = [
@@ -67,6 +69,8 @@ private final class AnswerStage: Stage {
   private let decoder: BatchDecoder
   private let drafts: Bool
   private let maximumTokens: Int
+  private let temperature: Double
+  private let seed: Int
   /// nil to choose by what rounds cost.
   private let inFlight: Int?
   private var pending: [Pending] = []
@@ -74,6 +78,8 @@ private final class AnswerStage: Stage {
   /// γ of the records, nil where it is chosen.
   private var fixedGamma: Int? = 0
   private var counted = DecodingSeconds()
+  private var countedPrompts = 0
+  private let sharing = SharedWork()
 
   init(_ inputs: StageInputs, _ context: RunContext, acceptance: Acceptance, drafts: Bool) {
     name = drafts ? "verify" : "generate"
@@ -83,14 +89,18 @@ private final class AnswerStage: Stage {
     resource = inputs.arguments.resource("model")
     maximumTokens = inputs.arguments.integer("max-tokens")
     inFlight = inputs.arguments.optionalInteger("in-flight")
-    let rules = Self.rules(inputs.arguments, resource.target, acceptance)
+    temperature = inputs.arguments.optionalNumber("temperature") ?? resource.target.defaults.temperature
+    seed = inputs.arguments.integer("seed")
+    let rules = Self.rules(inputs.arguments, resource.target, acceptance, temperature)
     decoder = BatchDecoder(target: resource.target.language, rules: rules, engine: resource.engine)
   }
 
-  private static func rules(_ arguments: Arguments, _ target: TargetModel, _ acceptance: Acceptance) -> ChoiceRules {
+  private static func rules(
+    _ arguments: Arguments, _ target: TargetModel, _ acceptance: Acceptance, _ temperature: Double
+  ) -> ChoiceRules {
     let defaults = target.defaults
     var sampling = SamplingSettings(vocabulary: target.tokenizer.count)
-    sampling.temperature = Float(arguments.optionalNumber("temperature") ?? defaults.temperature)
+    sampling.temperature = Float(temperature)
     sampling.topP = Float(arguments.optionalNumber("top-p") ?? defaults.topP)
     sampling.topK = arguments.optionalInteger("top-k") ?? defaults.topK
     sampling.repetitionPenalty = Float(arguments.optionalNumber("repetition-penalty") ?? defaults.repetitionPenalty)
@@ -115,7 +125,7 @@ private final class AnswerStage: Stage {
       for index in pending.indices where pending[index].session?.isFinished == true && pending[index].seconds == 0 {
         pending[index].seconds = (ContinuousClock.now - pending[index].started) / .seconds(1)
       }
-      countSeconds()
+      countWork()
     }
   }
 
@@ -150,7 +160,12 @@ private final class AnswerStage: Stage {
       let drafts = request.drafting.map { $0.proposer.memoryBytes($0.prompt, capacity: request.maximumTokens) } ?? 0
       return language.cacheBytes(tokens: request.prompt.count + request.maximumTokens) + drafts
     }
-    return sizes.reduce(0, +) + (sizes.max() ?? 0) <= context.options.memory ?? Self.standardMemory
+    // Prompts that are kept for answers to come, each once; the next record may bring another.
+    let prefixes = pending.compactMap(\.session?.request.prefix).reduce(into: [:]) {
+      $0[ObjectIdentifier($1)] = $1.byteCount
+    }.values
+    let kept = prefixes.reduce(0, +) + (prefixes.max() ?? 0)
+    return sizes.reduce(0, +) + (sizes.max() ?? 0) + kept <= context.options.memory ?? Self.standardMemory
   }
 
   private func opened(_ record: Record) -> Pending {
@@ -177,18 +192,21 @@ private final class AnswerStage: Stage {
     // What the prompt was made of is not needed any more.
     pending.record[Field.features] = nil
     pending.record[Field.drafting] = nil
-    countSeconds()
+    countWork()
     return pending
   }
 
   private func request(_ record: Record, _ prompt: Prompt, room: Int) -> DecodeRequest {
     let language = resource.target.language
     let visual = record[Field.features]
-    var embeddings = language.embed(prompt.tokens)
+    let prefix = prefix(record)
+    // A prompt that a sibling has read is not read again.
+    let isRead = prefix?.holds(prompt.tokens) == true
+    var embeddings = isRead ? Tensor(rows: 0, columns: 0) : language.embed(prompt.tokens)
     var places = (positions: prompt.tokens.indices.map { Position($0) }, next: prompt.tokens.count)
     if let vision = resource.target.vision {
       places = vision.positions(prompt.tokens, grid: visual?.grid)
-      if let visual {
+      if let visual, !isRead {
         let tokens = vision.project(visual.features, resource.engine)
         embeddings = language.embed(prompt.tokens, visual: tokens, placeholder: vision.imageToken)
       }
@@ -197,7 +215,17 @@ private final class AnswerStage: Stage {
       key: record.key, prompt: prompt.tokens, embeddings: embeddings, positions: places.positions,
       bidirectional: resource.target.vision?.isBidirectional == true ? prompt.visual : nil, nextPosition: places.next,
       drafting: drafts ? record[Field.drafting] : nil,
-      maximumTokens: min(maximumTokens, room))
+      maximumTokens: min(maximumTokens, room),
+      sampling: AnswerSampling(
+        sample: record[Field.sampling]?.sample ?? 0, temperature: record[Field.sampling]?.temperature.map { Float($0) },
+        noiseKey: record[Field.sampling]?.originalKey),
+      prefix: prefix)
+  }
+
+  /// What the record shares with those that ask the same of the same picture; nil where there are none.
+  private func prefix(_ record: Record) -> SharedPrefix? {
+    guard let siblings = record[Field.sampling]?.question, siblings.members > 1 else { return nil }
+    return try? siblings.once(sharing) { SharedPrefix(answers: siblings.members) }
   }
 
   private func finished(_ pending: Pending) -> Record {
@@ -211,7 +239,8 @@ private final class AnswerStage: Stage {
     var shown = answer.tokens[...]
     if let last = shown.last, decoder.rules.stops.contains(last) { shown = shown.dropLast() }
     record[Field.answer] = FinishedAnswer(
-      text: resource.target.tokenizer.decode(shown), answer: answer, seconds: pending.seconds)
+      text: resource.target.tokenizer.decode(shown), answer: answer, sample: record[Field.sampling]?.sample ?? 0,
+      temperature: record[Field.sampling]?.temperature ?? temperature, seed: seed, seconds: pending.seconds)
     let meter = context.meter
     meter.count("tokens", answer.tokens.count)
     meter.count("rounds", answer.rounds)
@@ -221,11 +250,14 @@ private final class AnswerStage: Stage {
     return record
   }
 
-  private func countSeconds() {
+  /// Adds what the decoder has counted since the last time.
+  private func countWork() {
     let now = decoder.seconds
     context.meter.add(seconds: .seconds(now.prefill - counted.prefill), to: "prefill")
     context.meter.add(seconds: .seconds(now.draft - counted.draft), to: "draft")
     context.meter.add(seconds: .seconds(now.verify - counted.verify), to: "verify")
     counted = now
+    context.meter.count("prompts", decoder.promptsRead - countedPrompts)
+    countedPrompts = decoder.promptsRead
   }
 }

@@ -78,6 +78,20 @@ private func whole(_ name: String, _ scratch: ScratchFolder) throws -> [UInt8] {
   #expect(try scratch.lines("keys").count == 12)
 }
 
+@Test func aDistillationThatIsAppendedToIsResumedToTheSameBytes() throws {
+  let scratch = try ScratchFolder()
+  let run = "$TOOL run pipelines/distill.pipe max-tokens=6 samples=2"
+  #expect(try Command.shell("\(run) < examples/shapes.tar > $OUT/whole", scratch: scratch.path).status == 0)
+  let expected = try scratch.bytes("whole")
+  for length in [0, 100, 40_000, expected.count / 2, expected.count - 5000, expected.count] {
+    let script =
+      "head -c \(length) $OUT/whole > $OUT/a; "
+      + "\(run) draft=examples/models/random-massv --resume < examples/shapes.tar >> $OUT/a"
+    #expect(try Command.shell(script, scratch: scratch.path).status == 0)
+    #expect(try scratch.bytes("a") == expected, "cut at \(length)")
+  }
+}
+
 @Test func standardOutputIsResumedWhereItIsAFile() throws {
   let scratch = try ScratchFolder()
   let run = "$TOOL run pipelines/caption.pipe max-tokens=6"

@@ -60,6 +60,24 @@ package final class KVCache {
     layers = shape.windows.map { _ in Layer() }
   }
 
+  /// A cache of the same sequence that goes on by itself.
+  ///
+  /// It takes no more room than the slots that hold tokens, and grows as any other.
+  ///
+  /// - Parameter capacity: slots that its sequence may take, those that hold tokens included.
+  package func copy(capacity: Int) -> KVCache {
+    let copy = KVCache(shape, capacity: max(capacity, length))
+    copy.length = length
+    for (index, layer) in layers.enumerated() where layer.storage != nil {
+      let kept = length - layer.base
+      copy.layers[index] = moved(layer, base: layer.base, room: whole(kept), kept: kept)
+    }
+    return copy
+  }
+
+  /// Bytes that it takes now.
+  package var byteCount: Int { layers.reduce(0) { $0 + shape.bytes(slots: $1.room) } }
+
   deinit { for layer in layers { free(layer.storage) } }
 
   /// The slots that a row attends to before itself: from here on.
@@ -119,6 +137,12 @@ package final class KVCache {
 
   private func move(_ index: Int, base: Int, room: Int, kept: Int) {
     let old = layers[index]
+    layers[index] = moved(old, base: base, room: room, kept: kept)
+    free(old.storage)
+  }
+
+  /// The layer's slots from `base` on, `kept` of them, in memory of their own.
+  private func moved(_ old: Layer, base: Int, room: Int, kept: Int) -> Layer {
     guard let storage = calloc(1, max(64, shape.bytes(slots: room))) else {
       preconditionFailure("no memory for a cache of \(room) tokens")
     }
@@ -137,8 +161,7 @@ package final class KVCache {
           byteCount: valueBytes)
       }
     }
-    free(old.storage)
-    layers[index] = new
+    return new
   }
 
   /// Counts rows as stored once every layer has taken them.
