@@ -63,6 +63,8 @@ package struct ChoiceRules: Sendable {
   package var seed: UInt64
   /// Ids that end an answer.
   package var stops: Set<Int32>
+  /// How many of the likeliest tokens are kept of every place of an answer.
+  package var kept = 0
 
   package init(sampling: SamplingSettings, acceptance: Acceptance = .gumbel, seed: UInt64, stops: Set<Int32>) {
     self.sampling = sampling
@@ -80,6 +82,8 @@ package struct Answer: Sendable, Equatable {
   package var rounds = 0
   package var drafted = 0
   package var accepted = 0
+  /// The likeliest tokens of each place, where they are kept.
+  package var likeliest: [LikeliestTokens] = []
 }
 
 /// One answer in the making: the target's cache, the drafter's state, and the tokens so far.
@@ -124,6 +128,7 @@ package final class Session {
     let token: Int32
     /// Whether the logits were no numbers.
     let isBroken: Bool
+    var likeliest: LikeliestTokens?
   }
 
   /// The choice of a row: its largest value, or a draw with this position's noise.
@@ -132,6 +137,17 @@ package final class Session {
   ///
   /// - Parameter logits: the row behind the answer and the first `offset` drafts; it is used up.
   func choice(_ logits: UnsafeMutablePointer<Float>, columns: Int, _ offset: Int) -> Choice {
+    var likeliest: LikeliestTokens?
+    if rules.kept > 0 {
+      likeliest = LikeliestTokens(
+        logits, vocabulary: min(columns, rules.sampling.vocabulary), keeping: rules.kept)
+    }
+    var choice = chosen(logits, columns: columns, offset)
+    choice.likeliest = likeliest
+    return choice
+  }
+
+  private func chosen(_ logits: UnsafeMutablePointer<Float>, columns: Int, _ offset: Int) -> Choice {
     if rules.sampling.temperature == 0 {
       let token = rules.sampling.greedy(logits, columns: columns, seen: seen, drafts: drafts.prefix(offset))
       return Choice(token: token ?? 0, isBroken: token == nil)
@@ -158,7 +174,7 @@ package final class Session {
   ///
   /// - Parameter logits: the drafter's row behind the answer and the proposals so far, `columns` values; it is used up.
   package func draft(_ logits: UnsafeMutablePointer<Float>, columns: Int) {
-    guard rejects else { return drafts.append(choice(logits, columns: columns, drafts.count).token) }
+    guard rejects else { return drafts.append(chosen(logits, columns: columns, drafts.count).token) }
     let row = row(logits, columns, drafts.count)
     draftRows.append(row)
     let drawn = noise.draw(row, position: place(drafts.count), purpose: .draft)
@@ -178,6 +194,7 @@ package final class Session {
     for (offset, choice) in choices.enumerated() {
       if choice.isBroken { isBroken = true }
       chosen.append(choice.token)
+      if let likeliest = choice.likeliest { answer.likeliest.append(likeliest) }
       guard offset < drafts.count, choice.token == drafts[offset] else { break }
       answer.accepted += 1
       if rules.stops.contains(choice.token) { break }

@@ -63,6 +63,7 @@ private struct AnswerReader {
     var example = try prompt(of: record)
     guard !example.prompt.isEmpty else { throw failure("expected a prompt, found an empty one") }
     example.answer = Array(answer.prefix(maximumTokens))
+    example.teacher = try teacher(of: record, tokens: answer.count).map { Array($0.prefix(maximumTokens)) }
     let limit = resource.student.language.configuration.maximumPositions
     guard example.rows < limit else {
       throw failure("prompt and answer have \(example.rows) tokens, the student reads \(limit) at most")
@@ -136,6 +137,28 @@ private struct AnswerReader {
   private func ids(of text: String) -> [Int32] {
     let text = text.trimmingCharacters(in: .whitespacesAndNewlines)
     return text.isEmpty ? [] : target.tokenizer.encode(text) + end
+  }
+
+  /// The target's distributions at the answer's places, as `emit` writes them; nil where there are none.
+  private func teacher(of record: Record, tokens: Int) throws(StageFailure) -> [TeacherRow]? {
+    let field = "distribution.json"
+    guard field != self.field, let bytes = record.bytes(of: field) else { return nil }
+    let json = try parse(bytes, record, field)
+    let (ids, shares) = (json["ids"]?.array ?? [], json["p"]?.array ?? [])
+    guard ids.count == tokens, shares.count == tokens else {
+      throw failure("\(record.key).\(field): expected \(tokens) places, found \(ids.count) and \(shares.count)")
+    }
+    var rows: [TeacherRow] = []
+    for (id, share) in zip(ids, shares) {
+      let row = TeacherRow(
+        ids: try self.ids(in: id, record, field),
+        probabilities: (share.array ?? []).compactMap(\.double).map { Float($0) })
+      guard row.ids.count == row.probabilities.count, row.probabilities.allSatisfy({ (0...1.001).contains($0) }) else {
+        throw failure("\(record.key).\(field): expected a probability from 0 to 1 for each id")
+      }
+      rows.append(row)
+    }
+    return rows
   }
 
   /// Ids that the target wrote.

@@ -1,6 +1,7 @@
 import JSON
 import Pipeline
 import Samples
+import Speculation
 
 /// How `emit` writes records.
 enum RecordFormat: String, CaseIterable {
@@ -10,7 +11,8 @@ enum RecordFormat: String, CaseIterable {
 /// Turns records into the bytes of the output.
 struct RecordWriter {
   static let fieldNames = [
-    "key", "shard", "index", "text", "token_ids", "prompt", "width", "height", "sha256", "sample", "temperature",
+    "key", "shard", "index", "text", "token_ids", "distribution", "prompt", "width", "height", "sha256", "sample",
+    "temperature",
     "seed", "tokens", "rounds", "drafted", "accepted", "mal", "mal_with_bonus", "seconds",
   ]
 
@@ -109,6 +111,7 @@ struct RecordWriter {
     let answer = finished.answer
     switch field {
     case "text": writer.string(finished.text)
+    case "distribution": writeDistribution(answer.likeliest, &writer)
     case "token_ids": writer.array { writer in for id in answer.tokens { writer.integer(Int(id)) } }
     case "sample": writer.integer(finished.sample)
     case "temperature": writer.number(finished.temperature)
@@ -121,6 +124,22 @@ struct RecordWriter {
     case "mal_with_bonus": writeRatio(answer.accepted + answer.rounds, answer.rounds, &writer)
     case "seconds": writer.number(finished.seconds, decimals: 3)
     default: writer.null()
+    }
+  }
+
+  /// Ids and probabilities of the likeliest tokens at each place of the answer.
+  private static func writeDistribution(_ places: [LikeliestTokens], _ writer: inout JSONWriter) {
+    writer.object { writer in
+      writer.key("ids")
+      writer.array { writer in
+        for place in places { writer.array { writer in for id in place.ids { writer.integer(Int(id)) } } }
+      }
+      writer.key("p")
+      writer.array { writer in
+        for place in places {
+          writer.array { writer in for p in place.probabilities { writer.number(Double(p), decimals: 7) } }
+        }
+      }
     }
   }
 

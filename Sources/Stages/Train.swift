@@ -55,6 +55,7 @@ private final class TrainStage: Stage {
   private let steps: Int
   private let accumulate: Int
   private let interval: Int
+  private let needsTeachers: Bool
   private let log: StepLog
   private var state = TrainingState()
   /// The step of the last saved state.
@@ -68,6 +69,7 @@ private final class TrainStage: Stage {
     self.context = context
     steps = arguments.integer("steps")
     accumulate = arguments.integer("accumulate")
+    needsTeachers = arguments.text("objective") == Objective.kl.rawValue
     interval = arguments.integer("checkpoint")
     storage = arguments.text("storage") == "bf16" ? .bf16 : .f32
     folder = DrafterFolder(path: arguments.text("save"), source: resource.folder, target: resource.target.target)
@@ -124,6 +126,7 @@ private final class TrainStage: Stage {
       try finish()
       return nil
     }
+    try checkTeachers(batches)
     let started = ContinuousClock.now
     let report = try step(batches)
     let taken = ContinuousClock.now - started
@@ -145,6 +148,16 @@ private final class TrainStage: Stage {
     // A step that the end of the stream or a signal cut short would be another one when the run is resumed.
     if context.isEnding, batches.count < accumulate { return nil }
     return batches.isEmpty ? nil : batches
+  }
+
+  private func checkTeachers(_ batches: [ExampleBatch]) throws(RunFailure) {
+    guard needsTeachers, let example = batches.lazy.flatMap(\.examples).first(where: { $0.teacher == nil }) else {
+      return
+    }
+    throw RunFailure(
+      .unreadable,
+      "train: objective=kl: record \(example.key) has no distribution.json: keep=8 in distill.pipe, and distribution "
+        + "among its fields, make it")
   }
 
   private func step(_ batches: [ExampleBatch]) throws(RunFailure) -> StepReport {

@@ -37,7 +37,8 @@ enum Generate {
 /// Keeps several records in flight, their rows in one pass, and hands them on in the order they came in.
 private final class AnswerStage: Stage {
   static let fields = [
-    Field.answer.name, "token_ids", "tokens", "rounds", "drafted", "accepted", "mal", "mal_with_bonus", "seconds",
+    Field.answer.name, "token_ids", "distribution", "tokens", "rounds", "drafted", "accepted", "mal", "mal_with_bonus",
+    "seconds",
     "sample", "temperature", "seed",
   ]
 
@@ -52,6 +53,8 @@ private final class AnswerStage: Stage {
       "repetition-penalty", .numberOrAuto(0.01...100), default: "auto", "1 for none; acts on prompt and answer"),
     ParameterDeclaration(
       "seed", .integer(Int.min...Int.max), default: "0", "fixes the draws above temperature 0, with key and position"),
+    ParameterDeclaration(
+      "keep", .integer(0...256), default: "0", "likeliest tokens whose probabilities are kept, for \"distribution\""),
     ParameterDeclaration("in-flight", .integerOrAuto(1...64), default: "auto", "records answered at once"),
   ]
 
@@ -104,9 +107,11 @@ private final class AnswerStage: Stage {
     sampling.topP = Float(arguments.optionalNumber("top-p") ?? defaults.topP)
     sampling.topK = arguments.optionalInteger("top-k") ?? defaults.topK
     sampling.repetitionPenalty = Float(arguments.optionalNumber("repetition-penalty") ?? defaults.repetitionPenalty)
-    return ChoiceRules(
+    var rules = ChoiceRules(
       sampling: sampling, acceptance: acceptance, seed: UInt64(bitPattern: Int64(arguments.integer("seed"))),
       stops: defaults.endOfSequence)
+    rules.kept = arguments.integer("keep")
+    return rules
   }
 
   var isReady: Bool { !pending.isEmpty || upstream.isReady }
