@@ -65,6 +65,56 @@ import Testing
     #expect(last.allSatisfy { $0 < 0.05 })
   }
 
+  /// A drafter of every kind drafts for its target, whose answers stay what they are.
+  @Test(arguments: ["projector=mlp pool=2", "projector=linear", "projector=resampler queries=3", "projector=none"])
+  func whatWasTrainedDrafts(student: String) throws {
+    let scratch = try Scratch()
+    let train =
+      "save=\"\(scratch.file("d"))\" log=\"\(scratch.file("log"))\" steps=3 storage=bf16 update=[language]"
+    #expect(try run(pipe(Self.captions + "train.tar.gz", student: student, train: train)) == nil)
+    func captions(_ draft: String, _ name: String) throws -> [UInt8] {
+      let meter = Meter()
+      let text = """
+        let target  = model   path="\(Place.target)"
+        let drafter = drafter path="\(draft)" target=target
+        read shards="\(Self.captions)held.tar.gz" | limit records=6 | decode | encode model=target
+        | project model=drafter | prompt model=target text="Describe." | draft model=drafter tokens=3
+        | verify model=target max-tokens=12 | emit fields=[key, text] path="\(scratch.file(name))"
+        """
+      #expect(try run(text, meter: meter) == nil)
+      #expect((meter.reading["drafted"] > 0) == (draft != "none"))
+      return try scratch.bytes(of: name)
+    }
+    #expect(try captions(scratch.file("d"), "drafted") == captions("none", "plain"))
+  }
+
+  /// The target's distributions, written by one pipe and learnt by the next.
+  @Test func keptDistributionsTeach() throws {
+    let scratch = try Scratch()
+    func distil(_ draft: String, keep: Int) throws -> String {
+      let name = "\(keep)-\(draft.utf8.count).tar"
+      let text = """
+        let target  = model   path="\(Place.target)"
+        let drafter = drafter path="\(draft)" target=target
+        read shards="\(Self.captions)held.tar.gz" | limit records=8 | ask samples=2 temperatures=[1, 0] | decode
+        | encode model=target | project model=drafter | prompt model=target text="Describe." | draft model=drafter
+        | verify model=target max-tokens=10 keep=\(keep)
+        | emit format=tar fields=[token_ids, distribution] path="\(scratch.file(name))"
+        """
+      #expect(try run(text) == nil)
+      return scratch.file(name)
+    }
+    let shard = try distil("none", keep: 4)
+    #expect(try read(shard) == read(distil(Place.massv, keep: 4)), "who drafts changes nothing that is kept")
+    func train(_ shard: String) throws -> RunFailure? {
+      let settings = "save=\"\(scratch.file("d"))\" log=\"\(scratch.file("log"))\" steps=1 objective=kl"
+      return try run(pipe(shard, train: settings))
+    }
+    #expect(try train(shard) == nil)
+    #expect(try losses("log", scratch).allSatisfy { $0 > 0 && $0 < 100 })
+    #expect(try train(Self.captions + "held.tar.gz")?.message.contains("has no distribution.json") == true)
+  }
+
   private func fewPairs(_ count: Int, times: Int, _ scratch: Scratch) throws -> String {
     let all = "read shards=\"\(Self.captions)train.tar.gz\" | limit records=\(count) "
     #expect(try run(all + "| emit format=tar fields=[key] path=\"\(scratch.file("few.tar"))\"") == nil)
