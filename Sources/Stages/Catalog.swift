@@ -5,6 +5,8 @@ extension Catalog {
   package static let standard = Catalog(
     stages: [
       Read.definition,
+      Repeat.definition,
+      Shuffle.definition,
       Decode.definition,
       Encode.definition,
       Project.definition,
