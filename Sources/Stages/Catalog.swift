@@ -7,6 +7,7 @@ extension Catalog {
       Read.definition,
       Repeat.definition,
       Shuffle.definition,
+      Cache.definition,
       Decode.definition,
       Encode.definition,
       Project.definition,

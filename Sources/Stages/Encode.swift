@@ -18,8 +18,10 @@ enum Encode {
     }
     return Transform("encode", upstream: inputs.upstream, meter: context.meter) { record throws(StageFailure) in
       guard let picture = record[Field.image] else { return }
-      record[Field.features] = try features(of: picture, vision, resource.engine)
+      let made = try features(of: picture, vision, resource.engine)
+      record[Field.features] = made
       record[Field.image] = nil
+      record.footprint += made.byteCount - picture.rgb.count
     }
   }
 

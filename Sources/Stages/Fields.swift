@@ -35,6 +35,9 @@ struct VisualFeatures: Sendable {
   /// [visual tokens, featureWidth].
   let features: Tensor
   let grid: PatchGrid
+
+  /// Bytes that the features take.
+  var byteCount: Int { features.count * MemoryLayout<Float>.size }
 }
 
 /// What the target is asked.

@@ -8,7 +8,8 @@ enum Shuffle {
       parameters: [
         ParameterDeclaration("buffer", .integer(1...(1 << 30)), default: "1024", "records to draw from"),
         ParameterDeclaration("seed", .integer(Int.min...Int.max), default: "0", "fixes the order"),
-        ParameterDeclaration("max-bytes", .bytes, default: "1G", "bytes that the buffer may hold; one record always may"),
+        ParameterDeclaration(
+          "max-bytes", .bytes, default: "1G", "bytes that the buffer may hold; one record always may"),
       ])
   ) { inputs, context throws(RunFailure) in
     Renumbered(ShuffleStage(inputs, context), context)
