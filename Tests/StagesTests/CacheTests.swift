@@ -7,6 +7,8 @@ import Samples
 import Tensors
 import Testing
 
+@testable import Stages
+
 private let models = Place.root + "/Tests/Fixtures/models/"
 
 /// A shard with pictures, some twice, a broken one, one under another name and records without any, and runs over it.
@@ -146,6 +148,29 @@ func theEncoderRunsOncePerPicture(target: String) throws {
   try Data(bytes).write(to: URL(fileURLWithPath: weights))
   #expect(try refusal(copy))
   #expect(try bench.scratch.bytes(of: "cache") == file)
+}
+
+/// A file of many megabytes is looked at in places: at both ends, in its table, and here and there between.
+@Test func aFingerprintSeesWhatIsInLargeFiles() throws {
+  let scratch = try Scratch()
+  let size = 12 << 20
+  let table = Array("{\"a\":{\"dtype\":\"U8\",\"shape\":[\(size)],\"data_offsets\":[0,\(size)]}}".utf8)
+  var bytes = withUnsafeBytes(of: UInt64(table.count).littleEndian, Array.init) + table
+  bytes += [UInt8](repeating: 3, count: size)
+  func digest(_ weights: String = "stored") throws -> [UInt8] {
+    _ = try scratch.write(bytes, to: "model.safetensors")
+    return try EncoderFingerprint.digest(path: scratch.path, vision: nil, weights: weights)
+  }
+  var seen = [try digest()]
+  #expect(try digest() == seen[0] && seen[0].count == 32)
+  seen.append(try digest("q8"))
+  for range in [table.count + 9..<table.count + 10, bytes.count - 1..<bytes.count, 5 << 20..<6 << 20] {
+    for place in range { bytes[place] ^= 1 }
+    seen.append(try digest())
+  }
+  _ = try scratch.write(Array("{}".utf8), to: "preprocessor_config.json")
+  seen.append(try digest())
+  #expect(Set(seen).count == 6)
 }
 
 @Test func aTornOrDamagedFileCostsWhatIsDamaged() throws {
