@@ -106,6 +106,9 @@ package struct VisualFeatures: Sendable {
     self.features = features
     self.grid = grid
   }
+
+  /// Bytes that the features take.
+  package var byteCount: Int { features.count * MemoryLayout<Float>.size }
 }
 
 /// The trainable half of a MASSV drafter: the target's vision features → the drafter's embedding width.

@@ -1,3 +1,5 @@
+import PipeLanguage
+
 /// What a parameter accepts. One declaration feeds parsing, defaults, checks, `stages` and the documentation.
 package enum ParameterType: Sendable, Equatable {
   /// Any text.
@@ -62,6 +64,14 @@ package struct StageDeclaration: Sendable {
     /// Behind a source.
     case link
   }
+  /// What a stage builds anew while records flow.
+  package enum Rebuilding: Sendable {
+    case nothing
+    /// All links before it, so that they run this many times in all: nil where that is not known.
+    case upstream(times: @Sendable (Arguments) -> Int?)
+    /// Its branch, for every record.
+    case branch
+  }
   package let name: String
   package let place: Place
   /// One line for the catalogue.
@@ -75,13 +85,21 @@ package struct StageDeclaration: Sendable {
   package let parameters: [ParameterDeclaration]
   /// Whether the call takes a branch in parentheses: `tee ( … )`.
   package let takesBranch: Bool
+  /// What the stage builds anew while records flow.
+  package let rebuilds: Rebuilding
+  /// Whether the stage keeps a file open that it writes: it is built once, never behind what rebuilds it.
+  package let keepsFile: Bool
   /// Fields that a call reads because of its arguments, by the words that name them: `emit fields=[text]`.
   package let readsNamed: @Sendable (Arguments) -> [ArgumentWord]
+  /// What else is wrong with a call, known from the pipe alone.
+  package let faults: @Sendable (BoundCall) -> [Diagnostic]
 
   package init(
     _ name: String, _ place: Place, _ summary: String, reads: [String] = [], uses: [String] = [],
     writes: [String] = [], parameters: [ParameterDeclaration] = [], takesBranch: Bool = false,
-    readsNamed: @escaping @Sendable (Arguments) -> [ArgumentWord] = { _ in [] }
+    rebuilds: Rebuilding = .nothing, keepsFile: Bool = false,
+    readsNamed: @escaping @Sendable (Arguments) -> [ArgumentWord] = { _ in [] },
+    faults: @escaping @Sendable (BoundCall) -> [Diagnostic] = { _ in [] }
   ) {
     self.name = name
     self.place = place
@@ -91,22 +109,30 @@ package struct StageDeclaration: Sendable {
     self.writes = writes
     self.parameters = parameters
     self.takesBranch = takesBranch
+    self.rebuilds = rebuilds
+    self.keepsFile = keepsFile
     self.readsNamed = readsNamed
+    self.faults = faults
   }
 }
 
 /// A stage of the catalogue: its declaration and how to make a link of it.
 package struct StageDefinition: Sendable {
   package let declaration: StageDeclaration
-  /// Makes the link.
+  /// Looks at what the link will need of the world, before anything is loaded.
   ///
+  /// Its arguments are the call's own, and how many times the link will be built: nil where that is not known.
+  package let foresee: @Sendable (Arguments, _ times: Int?) throws(RunFailure) -> Void
+  /// Makes the link.
   package let make: @Sendable (StageInputs, RunContext) throws(RunFailure) -> any Stage
 
   package init(
     _ declaration: StageDeclaration,
+    foresee: @escaping @Sendable (Arguments, _ times: Int?) throws(RunFailure) -> Void = { _, _ in },
     make: @escaping @Sendable (StageInputs, RunContext) throws(RunFailure) -> any Stage
   ) {
     self.declaration = declaration
+    self.foresee = foresee
     self.make = make
   }
 }
@@ -117,18 +143,28 @@ package struct StageInputs {
   package let arguments: Arguments
   /// The link before it; for a source, an end of stream.
   package let upstream: any Stage
+  /// How many times the links behind it have it built in all, nil where that is not known.
+  package let times: Int?
   /// Builds the branch in parentheses, nil where the call has none.
   package let branch: BranchBuilder?
+  /// Builds all links before it anew, for a stage that declares so; the run's `repeating` context is theirs.
+  package let rebuildUpstream: (() throws(RunFailure) -> any Stage)?
 
-  package init(arguments: Arguments, upstream: any Stage, branch: BranchBuilder? = nil) {
+  package init(
+    arguments: Arguments, upstream: any Stage, times: Int? = 1, branch: BranchBuilder? = nil,
+    rebuildUpstream: (() throws(RunFailure) -> any Stage)? = nil
+  ) {
     self.arguments = arguments
     self.upstream = upstream
+    self.times = times
     self.branch = branch
+    self.rebuildUpstream = rebuildUpstream
   }
 }
 
-/// Builds the chain of a branch on top of the source that the branching stage provides.
-package typealias BranchBuilder = (any Stage) throws(RunFailure) -> any Stage
+/// Builds the chain of a branch on top of the source that the branching stage provides, with that stage's context, or
+/// its `repeating` one where the branch has been built before.
+package typealias BranchBuilder = (any Stage, RunContext) throws(RunFailure) -> any Stage
 
 /// What a `let` can name: its declaration and how to load it.
 package struct ResourceDefinition: Sendable {

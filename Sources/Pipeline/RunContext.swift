@@ -17,36 +17,81 @@ package final class RunContext: Sendable {
 
   package let options: Options
   package let meter: Meter
-  private let wantsEnd = Atomic<Bool>(false)
-  private let resumePoints = Mutex<[ResumePoint]>([])
-  fileprivate let reorderings = Atomic<Int>(0)
+  /// Whether this is handed to links that are built a second time: what is counted once, when a link is built, has been.
+  package let isRepeating: Bool
+  private let wishes: Wishes
+  fileprivate let stretches: Stretches
 
   package init(options: Options, meter: Meter = Meter()) {
     self.options = options
     self.meter = meter
+    isRepeating = false
+    wishes = Wishes()
+    stretches = Stretches()
+  }
+
+  private init(repeating context: RunContext) {
+    options = context.options
+    meter = context.meter
+    isRepeating = true
+    wishes = context.wishes
+    stretches = context.stretches
+  }
+
+  /// The same run, for links that are built again: they pass over nothing.
+  package var repeating: RunContext { isRepeating ? self : RunContext(repeating: self) }
+
+  private final class Wishes: Sendable {
+    let end = Atomic<Bool>(false)
   }
 
   /// Whether a signal asked the run to end after the record in hand.
-  package var isEnding: Bool { wantsEnd.load(ordering: .relaxed) }
+  package var isEnding: Bool { wishes.end.load(ordering: .relaxed) }
 
   /// Asks the run to end after the record in hand. Safe to call from a signal handler's thread.
-  package func end() { wantsEnd.store(true, ordering: .relaxed) }
+  package func end() { wishes.end.store(true, ordering: .relaxed) }
 
   /// Says something to the user, on standard error.
   package func say(_ message: String) { FileHandle.standardError.write(Data("massv-pipe: \(message)\n".utf8)) }
 
   /// Adds what an output holds already. Outputs are opened before the first record is pulled.
-  package func add(_ point: ResumePoint) { resumePoints.withLock { $0.append(point) } }
-
-  /// Where the outputs of a resumed run left off; empty in any other run.
-  package var resume: [ResumePoint] { resumePoints.withLock { $0 } }
+  package func add(_ point: ResumePoint) { stretches.state.withLock { $0.points.append(($0.current, point)) } }
 
   /// For a stage to ask how many records it passes over, when it is built: sources, and stages that change the order or
   /// number of records, are `reordering`.
   package func passOver(reordering: Bool) -> PassOver {
-    if reordering { reorderings.add(1, ordering: .relaxed) }
-    return PassOver(context: self, reorderings: reorderings.load(ordering: .relaxed))
+    if isRepeating { return PassOver(context: self, stretch: nil) }
+    return stretches.state.withLock { state in
+      if reordering {
+        state.followed.insert(state.current)
+        state.count += 1
+        state.current = state.count
+      }
+      return PassOver(context: self, stretch: state.current)
+    }
   }
+
+  /// Builds a chain beside the one that is being built: what it begins, it does not begin for the links behind it.
+  package func aside<Link>(_ build: () throws(RunFailure) -> Link) throws(RunFailure) -> Link {
+    let current = stretches.state.withLock { $0.current }
+    defer { stretches.state.withLock { $0.current = current } }
+    return try build()
+  }
+}
+
+/// A run's pipe, cut where the order or number of records changes: within a stretch, all links count records alike.
+private final class Stretches: Sendable {
+  struct State {
+    /// Stretches so far; 0 is what lies before any source.
+    var count = 0
+    /// The one that is being built.
+    var current = 0
+    /// Those behind which another begins: it needs all of their records.
+    var followed: Set<Int> = []
+    /// Where the outputs of a resumed run left off, and where they stand; none in any other run.
+    var points: [(stretch: Int, point: ResumePoint)] = []
+  }
+  let state = Mutex(State())
 }
 
 /// What a stage passes over of the records that a resumed run's outputs have already.
@@ -55,22 +100,29 @@ package final class RunContext: Sendable {
 /// at its own output; those before it read everything, and those behind it meet none of them.
 package struct PassOver: Sendable {
   fileprivate let context: RunContext
-  fileprivate let reorderings: Int
+  /// The stretch that the stage begins or is part of, nil where it passes over nothing.
+  fileprivate let stretch: Int?
 
-  private var isLast: Bool { context.reorderings.load(ordering: .relaxed) == reorderings }
+  /// The outputs in the stage's stretch; none where another stretch follows it.
+  private var points: [ResumePoint] {
+    guard let stretch else { return [] }
+    return context.stretches.state.withLock { state in
+      state.followed.contains(stretch) ? [] : state.points.filter { $0.stretch == stretch }.map(\.point)
+    }
+  }
 
   /// How many records every resumed output has already, 0 where a later stage passes over them. To be asked once records
   /// are pulled: outputs are opened before.
-  package var count: Int { isLast ? context.resume.map(\.records).min() ?? 0 : 0 }
+  package var count: Int { points.map(\.records).min() ?? 0 }
 
   /// Throws where a record that an output ends with is another one here.
   package func check(key: String, index: Int) throws(RunFailure) {
-    if isLast { for point in context.resume { try point.check(key: key, index: index) } }
+    for point in points { try point.check(key: key, index: index) }
   }
 
   /// Throws where the stream ended before all that is passed over was seen.
   package func checkEnd(after records: Int) throws(RunFailure) {
-    guard !context.isEnding, records < count, let point = context.resume.first else { return }
+    guard !context.isEnding, records < count, let point = points.first else { return }
     throw RunFailure(
       .unreadable, "\(point.output): cannot be resumed: it has \(count) records, the input only \(records)")
   }

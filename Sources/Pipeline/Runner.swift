@@ -10,9 +10,14 @@ package struct Runner {
 
   /// Runs every chain of the pipe, one after the other.
   package func run() throws(RunFailure) {
+    // What can be seen now is not found out after the minutes that a model takes. What later chains need may be made by
+    // those before them.
+    if let first = pipe.chains.first { try foresee(first) }
     let resources = try load()
     for chain in pipe.chains {
-      let last = try build(chain[...], on: EndOfStream(), resources)
+      let last = try context.aside { () throws(RunFailure) in
+        try build(chain, upTo: chain.count, on: EndOfStream(), resources, context)
+      }
       while let record = try last.next() {
         context.meter.count("records")
         if record.failure != nil { context.meter.count("failed") }
@@ -38,20 +43,45 @@ package struct Runner {
     return Set(all.flatMap { $0.values.values.compactMap { if case .reference(let name) = $0 { name } else { nil } } })
   }
 
+  private func foresee(_ chain: [BoundCall]) throws(RunFailure) {
+    for (index, bound) in chain.enumerated() {
+      try bound.definition.foresee(bound.arguments, Self.times(chain[(index + 1)...]))
+      if let branch = bound.branch { try foresee(branch) }
+    }
+  }
+
+  /// How many times these calls have the links before them built, nil where one of them does not know.
+  private static func times(_ calls: ArraySlice<BoundCall>) -> Int? {
+    calls.reduce(1) { (product: Int?, bound) in
+      guard case .upstream(let times) = bound.definition.declaration.rebuilds else { return product }
+      guard let product, let count = times(bound.arguments) else { return nil }
+      let (result, isTooLarge) = product.multipliedReportingOverflow(by: count)
+      return isTooLarge ? nil : result
+    }
+  }
+
+  /// Builds the first links of a chain.
   private func build(
-    _ chain: ArraySlice<BoundCall>, on source: any Stage, _ resources: [String: any Sendable]
+    _ chain: [BoundCall], upTo count: Int, on source: any Stage, _ resources: [String: any Sendable],
+    _ context: RunContext
   ) throws(RunFailure) -> any Stage {
     var link = source
-    for bound in chain {
+    for (index, bound) in chain.prefix(count).enumerated() {
       var arguments = bound.arguments
       arguments.resources = resources
       var branch: BranchBuilder?
       if let calls = bound.branch {
-        branch = { (source: any Stage) throws(RunFailure) -> any Stage in
-          try build(calls[...], on: source, resources)
+        branch = { (source: any Stage, context: RunContext) throws(RunFailure) -> any Stage in
+          try context.aside { () throws(RunFailure) in
+            try build(calls, upTo: calls.count, on: source, resources, context)
+          }
         }
       }
-      let inputs = StageInputs(arguments: arguments, upstream: link, branch: branch)
+      let inputs = StageInputs(
+        arguments: arguments, upstream: link, times: Self.times(chain[(index + 1)...]), branch: branch,
+        rebuildUpstream: { () throws(RunFailure) in
+          try build(chain, upTo: index, on: EndOfStream(), resources, context.repeating)
+        })
       link = try bound.definition.make(inputs, context)
     }
     return link

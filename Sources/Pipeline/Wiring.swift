@@ -30,9 +30,36 @@ private func wiringErrors(
       errors.append(unwritten(word.text, of: declaration.name, at: origin, catalog: catalog))
     }
     if let branch = bound.branch { errors += wiringErrors(branch, available: fields, catalog: catalog) }
+    errors += rebuildingErrors(bound, before: chain[..<index], isInBranch: available != nil) + declaration.faults(bound)
     fields.formUnion(declaration.writes)
   }
   return errors
+}
+
+/// What cannot be built anew: an input in a branch, which is not the branch's own, and files that are being written.
+private func rebuildingErrors(_ bound: BoundCall, before: ArraySlice<BoundCall>, isInBranch: Bool) -> [Diagnostic] {
+  func filesKept(_ calls: some Sequence<BoundCall>) -> [BoundCall] {
+    calls.flatMap { ($0.definition.declaration.keepsFile ? [$0] : []) + filesKept($0.branch ?? []) }
+  }
+  let name = bound.definition.declaration.name
+  switch bound.definition.declaration.rebuilds {
+  case .nothing: return []
+  case .upstream:
+    if isInBranch {
+      return [Diagnostic("\"\(name)\" runs the input again: it cannot stand in a branch", at: bound.call.name.origin)]
+    }
+    return filesKept(before).map {
+      Diagnostic(
+        "\"\($0.definition.declaration.name)\" writes a file, which \"\(name)\" behind it would begin again",
+        at: $0.call.name.origin, hint: "put \"\(name)\" before it")
+    }
+  case .branch:
+    return filesKept(bound.branch ?? []).map {
+      Diagnostic(
+        "\"\($0.definition.declaration.name)\" writes a file: it cannot stand in the branch of \"\(name)\"",
+        at: $0.call.name.origin)
+    }
+  }
 }
 
 private func misplacedLink(_ bound: BoundCall, catalog: Catalog) -> Diagnostic {

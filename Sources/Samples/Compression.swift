@@ -176,3 +176,44 @@ private final class LZ4Decoder: FrameDecoder {
     return LZ4F_isError(hint) != 0 ? nil : (used, output, hint == 0)
   }
 }
+
+/// One LZ4 frame as a whole.
+enum LZ4Frame {
+  /// Compresses bytes; nil where there is no memory for it.
+  static func pack(_ bytes: UnsafeRawBufferPointer) -> [UInt8]? {
+    var preferences = LZ4F_preferences_t()
+    preferences.frameInfo.contentSize = UInt64(bytes.count)
+    let room = LZ4F_compressFrameBound(bytes.count, &preferences)
+    let frame = [UInt8](unsafeUninitializedCapacity: room) { buffer, count in
+      let written = LZ4F_compressFrame(buffer.baseAddress, room, bytes.baseAddress, bytes.count, &preferences)
+      count = LZ4F_isError(written) == 0 ? written : 0
+    }
+    return frame.isEmpty ? nil : frame
+  }
+
+  /// Decompresses a frame that is known to hold this many bytes; nil where it does not, or is broken.
+  static func unpack(_ frame: [UInt8], count: Int) -> [UInt8]? {
+    var context: OpaquePointer?
+    guard LZ4F_isError(LZ4F_createDecompressionContext(&context, UInt32(LZ4F_VERSION))) == 0 else { return nil }
+    defer { LZ4F_freeDecompressionContext(context) }
+    var isWhole = false
+    let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+      var used = 0
+      while true {
+        var produced = count - filled
+        var consumed = frame.count - used
+        let hint = frame.withUnsafeBufferPointer { source in
+          LZ4F_decompress(
+            context, buffer.baseAddress?.advanced(by: filled), &produced, source.baseAddress?.advanced(by: used),
+            &consumed, nil)
+        }
+        if LZ4F_isError(hint) != 0 { return }
+        filled += produced
+        used += consumed
+        if hint == 0 { isWhole = filled == count && used == frame.count }
+        if hint == 0 || (produced == 0 && consumed == 0) { return }
+      }
+    }
+    return isWhole ? bytes : nil
+  }
+}

@@ -26,32 +26,49 @@ package enum SHA256 {
 
   /// The digest as 64 hexadecimal digits.
   package static func hexDigest(of bytes: some Collection<UInt8>) -> String {
-    var message = Array(bytes)
-    let bitCount = UInt64(message.count) * 8
-    message.append(0x80)
-    message.append(contentsOf: repeatElement(0, count: (120 - message.count % 64) % 64))
-    for shift in stride(from: 56, through: 0, by: -8) {
-      message.append(UInt8(truncatingIfNeeded: bitCount >> UInt64(shift)))
-    }
-    var state = start
-    var schedule = [UInt32](repeating: 0, count: 64)
-    message.withUnsafeBufferPointer { message in
-      for block in stride(from: 0, to: message.count, by: 64) {
-        mix(UnsafeBufferPointer(rebasing: message[block..<block + 64]), &state, &schedule)
-      }
-    }
-    return state.map { word in
-      let digits = String(word, radix: 16)
-      return String(repeating: "0", count: 8 - digits.count) + digits
+    digest(of: bytes).map { byte in
+      let digits = String(byte, radix: 16)
+      return digits.count < 2 ? "0" + digits : digits
     }.joined()
+  }
+
+  /// The digest as 32 bytes.
+  package static func digest(of bytes: some Collection<UInt8>) -> [UInt8] {
+    var state = start
+    let whole = bytes.count / 64 * 64
+    let contiguous: Void? = bytes.withContiguousStorageIfAvailable { mix($0[..<whole], &state) }
+    if contiguous == nil { Array(bytes).withUnsafeBufferPointer { mix($0[..<whole], &state) } }
+    var rest = Array(bytes.dropFirst(whole))
+    rest.append(0x80)
+    rest.append(contentsOf: repeatElement(0, count: (120 - rest.count % 64) % 64))
+    let bitCount = UInt64(bytes.count) * 8
+    for shift in stride(from: 56, through: 0, by: -8) {
+      rest.append(UInt8(truncatingIfNeeded: bitCount >> UInt64(shift)))
+    }
+    rest.withUnsafeBufferPointer { mix($0[...], &state) }
+    return state.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> UInt32(24 - 8 * $0)) } }
   }
 
   @inline(__always) private static func turn(_ x: UInt32, _ n: UInt32) -> UInt32 { x >> n | x << (32 - n) }
 
-  private static func mix(_ block: UnsafeBufferPointer<UInt8>, _ state: inout [UInt32], _ w: inout [UInt32]) {
-    for i in 0..<16 {
-      w[i] = (0..<4).reduce(0) { $0 << 8 | UInt32(block[4 * i + $1]) }
+  /// Mixes whole blocks of 64 bytes.
+  private static func mix(_ bytes: Slice<UnsafeBufferPointer<UInt8>>, _ state: inout [UInt32]) {
+    let blocks = UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: bytes))
+    rounds.withUnsafeBufferPointer { rounds in
+      withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 64) { schedule in
+        for offset in stride(from: 0, to: blocks.count, by: 64) {
+          for i in 0..<16 {
+            schedule[i] = UInt32(bigEndian: blocks.loadUnaligned(fromByteOffset: offset + 4 * i, as: UInt32.self))
+          }
+          mix(schedule, rounds, &state)
+        }
+      }
     }
+  }
+
+  @inline(__always) private static func mix(
+    _ w: UnsafeMutableBufferPointer<UInt32>, _ rounds: UnsafeBufferPointer<UInt32>, _ state: inout [UInt32]
+  ) {
     for i in 16..<64 {
       let a = turn(w[i - 15], 7) ^ turn(w[i - 15], 18) ^ w[i - 15] >> 3
       let b = turn(w[i - 2], 17) ^ turn(w[i - 2], 19) ^ w[i - 2] >> 10
@@ -65,6 +82,13 @@ package enum SHA256 {
       let second = s0 &+ (a & b ^ a & c ^ b & c)
       (h, g, f, e, d, c, b, a) = (g, f, e, d &+ first, c, b, a, first &+ second)
     }
-    for (i, word) in [a, b, c, d, e, f, g, h].enumerated() { state[i] &+= word }
+    state[0] &+= a
+    state[1] &+= b
+    state[2] &+= c
+    state[3] &+= d
+    state[4] &+= e
+    state[5] &+= f
+    state[6] &+= g
+    state[7] &+= h
   }
 }

@@ -79,6 +79,20 @@ package final class SampleReader {
     self.init(shard: path, descriptor: descriptor, closes: true, limits: limits)
   }
 
+  /// Reads an open file from where it stands and leaves it standing there, so that it can be read again.
+  ///
+  /// The file is opened once more: a reader that reads on in another thread does not move this one.
+  package convenience init(shard: String, reopening file: Int32, limits: SampleLimits) throws(ShardProblem) {
+    let start = lseek(file, 0, SEEK_CUR)
+    let descriptor = open("/proc/self/fd/\(file)", O_RDONLY | O_CLOEXEC)
+    guard start >= 0, descriptor >= 0, lseek(descriptor, start, SEEK_SET) == start else {
+      let cause = String(cString: strerror(errno))
+      if descriptor >= 0 { close(descriptor) }
+      throw ShardProblem(description: "\(shard): cannot be read again: \(cause)")
+    }
+    self.init(shard: shard, descriptor: descriptor, closes: true, limits: limits)
+  }
+
   /// Bytes of the shard's file read so far.
   package var fileBytes: Int { members.fileBytes }
 

@@ -5,7 +5,10 @@ extension Catalog {
   package static let standard = Catalog(
     stages: [
       Read.definition,
+      Repeat.definition,
+      Shuffle.definition,
       Ask.definition,
+      Cache.definition,
       Decode.definition,
       Encode.definition,
       Project.definition,

@@ -19,7 +19,7 @@ enum Emit {
           "on-error", .choice(["record", "skip", "stop"]), default: "record",
           "what a failed record leaves: a line, nothing, the end"),
       ],
-      readsNamed: { fieldsRead($0) })
+      keepsFile: true, readsNamed: { fieldsRead($0) })
   ) { inputs, context throws(RunFailure) in
     try EmitStage(inputs, context)
   }

@@ -25,6 +25,7 @@ enum Encode {
       }
       record[Field.features] = found
       record[Field.image] = nil
+      record.footprint += found.byteCount - picture.rgb.count
     }
   }
 

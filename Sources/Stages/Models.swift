@@ -7,6 +7,10 @@ import Tensors
 struct ModelResource: Sendable {
   let target: TargetModel
   let engine: Engine
+  /// The `mmproj` file of a GGUF model, nil where there is none.
+  let visionPath: String?
+  /// What products are computed with, as the pipe says it.
+  let weights: String
 
   static let weightsParameter = ParameterDeclaration(
     "weights", .choice(["stored"] + WeightFormat.allCases.map(\.rawValue)), default: "stored",
@@ -30,7 +34,8 @@ struct ModelResource: Sendable {
       try TargetModel(
         files(arguments, vision: arguments.optionalText("vision"), engine))
     }
-    return ModelResource(target: target, engine: engine)
+    return ModelResource(
+      target: target, engine: engine, visionPath: arguments.optionalText("vision"), weights: arguments.text("weights"))
   }
 
   /// The files that a model's or drafter's arguments name.

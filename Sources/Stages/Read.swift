@@ -9,17 +9,62 @@ enum Read {
       "read", .source, "tar shards (WebDataset) from standard input or files",
       writes: [Field.members.name],
       parameters: [
-        ParameterDeclaration("shards", .text, optional: true, "files such as data/{000..009}.tar; else standard input"),
+        ParameterDeclaration(
+          "shards", .optionalText, default: "none", "files such as data/{000..009}.tar; none for standard input"),
         ParameterDeclaration("max-bytes", .bytes, default: "256M", "bytes that one member may have"),
         ParameterDeclaration("max-record-bytes", .bytes, default: "1G", "bytes that one record may have"),
         ParameterDeclaration(
           "max-records", .integer(0...(1 << 50)), default: "1000000000", "records after which reading stops"),
         ParameterDeclaration("read-ahead", .integer(0...4096), default: "16", "records read ahead"),
-      ])
+      ]),
+    foresee: { arguments, times throws(RunFailure) in _ = try ShardList(arguments, times: times) }
   ) { inputs, context throws(RunFailure) in
-    let source = try ShardSource(inputs.arguments, context)
+    let source = try ShardSource(inputs, context)
     let ahead = inputs.arguments.integer("read-ahead")
     return ahead == 0 ? source : ReadAhead(source, records: ahead, bytes: 64 << 20, context: context)
+  }
+}
+
+/// What `read` will open.
+private struct ShardList {
+  /// Paths, or nil for standard input.
+  let shards: [String?]
+  /// Bytes of those that are files.
+  private(set) var byteCount = 0
+
+  /// A misspelt shard is found here, before any model is loaded, not after hours.
+  ///
+  /// - Parameter times: how often they are read, nil where that is not known.
+  init(_ arguments: Arguments, times: Int?) throws(RunFailure) {
+    if let pattern = arguments.optionalText("shards") {
+      do { shards = try ShardPattern.expand(pattern) } catch { throw RunFailure(.usage, "read: \(error)") }
+    } else {
+      shards = [nil]
+      if isatty(STDIN_FILENO) == 1 {
+        throw RunFailure(.usage, "read: standard input is a terminal; give it a tar (< shards.tar) or set shards=")
+      }
+    }
+    for path in shards {
+      var status = stat()
+      if let path {
+        guard stat(path, &status) == 0, access(path, R_OK) == 0 else {
+          throw RunFailure(.unreadable, "read: \(path): \(String(cString: strerror(errno)))")
+        }
+        guard status.st_mode & S_IFMT != S_IFDIR else {
+          throw RunFailure(.unreadable, "read: \(path): expected a tar file, found a folder")
+        }
+      } else if fstat(STDIN_FILENO, &status) != 0 {
+        status = stat()
+      }
+      let isFile = status.st_mode & S_IFMT == S_IFREG
+      if times != 1, !isFile {
+        throw RunFailure(
+          .usage,
+          "read: \(path ?? "standard input") cannot be read again, as \"repeat\" wants: it is no regular file; "
+            + "give it one (< shards.tar) or set shards=")
+      }
+      if isFile { byteCount += Int(status.st_size) }
+    }
   }
 }
 
@@ -31,48 +76,26 @@ private final class ShardSource: Stage {
   private let maximumRecords: Int
   /// Shards not yet opened, nil for standard input.
   private var waiting: ArraySlice<String?>
+  /// Whether standard input is read from where it stands without moving it, so that it can be read again.
+  private let isRepeated: Bool
   private var reader: SampleReader?
   private var index = 0
   private var countedBytes = 0
 
-  init(_ arguments: Arguments, _ context: RunContext) throws(RunFailure) {
+  init(_ inputs: StageInputs, _ context: RunContext) throws(RunFailure) {
     self.context = context
     passOver = context.passOver(reordering: true)
     limits = SampleLimits(
-      memberBytes: arguments.integer("max-bytes"), sampleBytes: arguments.integer("max-record-bytes"))
-    maximumRecords = min(arguments.integer("max-records"), context.options.limit ?? .max)
-    guard let pattern = arguments.optionalText("shards") else {
-      if isatty(STDIN_FILENO) == 1 {
-        throw RunFailure(.usage, "read: standard input is a terminal; give it a tar (< shards.tar) or set shards=")
-      }
-      waiting = [nil]
-      context.meter.count("input-bytes-total", Self.size(of: STDIN_FILENO))
-      return
+      memberBytes: inputs.arguments.integer("max-bytes"), sampleBytes: inputs.arguments.integer("max-record-bytes"))
+    maximumRecords = min(inputs.arguments.integer("max-records"), context.options.limit ?? .max)
+    isRepeated = context.isRepeating || inputs.times != 1
+    let list = try ShardList(inputs.arguments, times: isRepeated ? nil : 1)
+    waiting = list.shards[...]
+    // Where it is not known how often the input is read, nothing is said about the time left.
+    if !context.isRepeating, let times = inputs.times {
+      let (total, isTooLarge) = list.byteCount.multipliedReportingOverflow(by: times)
+      if !isTooLarge { context.meter.count("input-bytes-total", total) }
     }
-    do { waiting = try ShardPattern.expand(pattern)[...].map { $0 }[...] } catch {
-      throw RunFailure(.usage, "read: \(error)")
-    }
-    try checkShards()
-  }
-
-  /// A misspelt shard is found before any model is loaded, not after hours.
-  private func checkShards() throws(RunFailure) {
-    for path in waiting.compactMap({ $0 }) {
-      var status = stat()
-      guard stat(path, &status) == 0, access(path, R_OK) == 0 else {
-        throw RunFailure(.unreadable, "read: \(path): \(String(cString: strerror(errno)))")
-      }
-      guard status.st_mode & S_IFMT != S_IFDIR else {
-        throw RunFailure(.unreadable, "read: \(path): expected a tar file, found a folder")
-      }
-      context.meter.count("input-bytes-total", Int(status.st_size))
-    }
-  }
-
-  private static func size(of descriptor: Int32) -> Int {
-    var status = stat()
-    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return 0 }
-    return Int(status.st_size)
   }
 
   func next() throws(RunFailure) -> Record? {
@@ -107,13 +130,15 @@ private final class ShardSource: Stage {
       }
       guard let shard = waiting.popFirst() else { return nil }
       countedBytes = 0
-      guard let path = shard else {
-        reader = SampleReader(shard: "-", descriptor: STDIN_FILENO, closes: false, limits: limits)
-        continue
-      }
-      do { reader = try SampleReader(path: path, limits: limits) } catch {
-        return Sample(problem: error, of: path)
+      do throws(ShardProblem) { reader = try open(shard) } catch {
+        return Sample(problem: error, of: shard ?? "-")
       }
     }
+  }
+
+  private func open(_ shard: String?) throws(ShardProblem) -> SampleReader {
+    if let shard { return try SampleReader(path: shard, limits: limits) }
+    if isRepeated { return try SampleReader(shard: "-", reopening: STDIN_FILENO, limits: limits) }
+    return SampleReader(shard: "-", descriptor: STDIN_FILENO, closes: false, limits: limits)
   }
 }

@@ -6,7 +6,7 @@ enum Tee {
     StageDeclaration("tee", .link, "every record through a branch as well", takesBranch: true)
   ) { inputs, context throws(RunFailure) in
     let split = Split(inputs.upstream)
-    guard let branch = try inputs.branch?(BranchEnd(split)) else { return inputs.upstream }
+    guard let branch = try inputs.branch?(BranchEnd(split), context) else { return inputs.upstream }
     return TeeStage(split, branch: branch, context)
   }
 }

@@ -40,7 +40,7 @@ enum Train {
         ParameterDeclaration("checkpoint", .integer(1...(1 << 40)), default: "500", "steps between two saved states"),
         ParameterDeclaration(
           "log", .path(optional: true), default: "none", "a file for the steps' lines, none for standard output"),
-      ])
+      ], keepsFile: true)
   ) { inputs, context throws(RunFailure) in
     try TrainStage(inputs, context)
   }

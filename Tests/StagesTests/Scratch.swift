@@ -75,4 +75,9 @@ final class Scratch {
   }
 }
 
+/// A pipe of the stage catalogue, checked.
+func pipe(_ text: String) throws -> BoundPipe {
+  try BoundPipe(SourceText(name: "test.pipe", text: text), catalog: .standard)
+}
+
 func read(_ path: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(fileURLWithPath: path))) }
