@@ -53,13 +53,7 @@ void mp_adamw(float *weights, float *first, float *second, const float *gradient
 void mp_scale(float *x, float factor, long count) { MP_CALL(scale, x, factor, count); }
 
 void mp_transpose(const float *in, long stride, long rows, long columns, float *out, long out_stride) {
-  enum { SIDE = 16 };
-  for (long r = 0; r < rows; r += SIDE)
-    for (long c = 0; c < columns; c += SIDE) {
-      long bottom = rows - r < SIDE ? rows : r + SIDE, right = columns - c < SIDE ? columns : c + SIDE;
-      for (long i = r; i < bottom; i++)
-        for (long j = c; j < right; j++) out[j * out_stride + i] = in[i * stride + j];
-    }
+  MP_CALL(transpose, in, stride, rows, columns, out, out_stride);
 }
 
 void mp_panels_of_rows(const float *in, long stride, long rows, long k, float *out) {

@@ -135,6 +135,36 @@ static void ISA(adamw)(float *weights, float *first, float *second, const float 
   }
 }
 
+// Eight rows of eight, turned in registers: neighbours, then pairs, then halves change places.
+MP_INLINE void ISA(transpose8)(const float *in, long stride, float *out, long out_stride) {
+  v8 a[8], b[8];
+  for (int i = 0; i < 8; i++) a[i] = ISA(load8)(in + i * stride);
+  for (int i = 0; i < 8; i += 2) {
+    b[i] = __builtin_shufflevector(a[i], a[i + 1], 0, 8, 2, 10, 4, 12, 6, 14);
+    b[i + 1] = __builtin_shufflevector(a[i], a[i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+  }
+  for (int i = 0; i < 8; i += 4)
+    for (int j = 0; j < 2; j++) {
+      a[i + j] = __builtin_shufflevector(b[i + j], b[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+      a[i + j + 2] = __builtin_shufflevector(b[i + j], b[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+  for (int i = 0; i < 4; i++) {
+    ISA(store8)(out + i * out_stride, __builtin_shufflevector(a[i], a[i + 4], 0, 1, 2, 3, 8, 9, 10, 11));
+    ISA(store8)(out + (i + 4) * out_stride, __builtin_shufflevector(a[i], a[i + 4], 4, 5, 6, 7, 12, 13, 14, 15));
+  }
+}
+
+static void ISA(transpose)(const float *in, long stride, long rows, long columns, float *out, long out_stride) {
+  long right = columns / 8 * 8, bottom = rows / 8 * 8;
+  // Sixteen columns at a time: a line of the cache is read whole.
+  for (long c = 0; c < right; c += 16)
+    for (long r = 0; r < bottom; r += 8)
+      for (long j = c; j < c + 16 && j < right; j += 8)
+        ISA(transpose8)(in + r * stride + j, stride, out + j * out_stride + r, out_stride);
+  for (long r = 0; r < rows; r++)
+    for (long c = r < bottom ? right : 0; c < columns; c++) out[c * out_stride + r] = in[r * stride + c];
+}
+
 static void ISA(scale)(float *x, float factor, long count) {
   for (long i = 0; i < count; i++) x[i] *= factor;
 }

@@ -6,8 +6,7 @@
 #include "each_isa.h"
 
 void mp_interleave(const float *rows, long stride, long k, float *columns) {
-  for (long i = 0; i < k; i++)
-    for (int l = 0; l < 16; l++) columns[i * 16 + l] = rows[l * stride + i];
+  mp_transpose(rows, stride, 16, k, columns, 16);
 }
 
 long mp_whole_columns(int format, long k) { return format == MP_Q8 || format == MP_Q4 ? mp_groups(k) * MP_GROUP : k; }

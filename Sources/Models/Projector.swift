@@ -78,7 +78,12 @@ package struct ProjectorSettings: Sendable, Equatable {
   package func write(to writer: inout JSONWriter) {
     writer.key("kind")
     writer.string(kind.rawValue)
-    for (name, value) in [("hidden", hidden), ("layers", layers), ("pool", pool), ("queries", queries)] {
+    // What the kind does not have is not said.
+    let sizes = [
+      ("hidden", kind == .linear ? nil : hidden), ("layers", kind == .mlp ? layers : nil), ("pool", pool),
+      ("queries", kind == .resampler ? queries : nil),
+    ]
+    for case (let name, let value?) in sizes {
       writer.key(name)
       writer.integer(value)
     }

@@ -16,6 +16,10 @@ final class TensorStorage: @unchecked Sendable {
   deinit { MemoryShelf.shared.give(UnsafeMutableRawPointer(start), size) }
 }
 
+/// Keeps more of the memory of tensors that are gone than inference needs: a training step makes the same tensors as the
+/// step before, and much of its time would go into clearing fresh pages.
+package func keepTensorMemory(upTo bytes: Int) { MemoryShelf.shared.keep(upTo: bytes) }
+
 /// Memory of tensors that are gone, for those that come: a pass needs the sizes of the pass before it, and fresh pages
 /// would be cleared by the system each time.
 private final class MemoryShelf: Sendable {
@@ -25,13 +29,13 @@ private final class MemoryShelf: Sendable {
   private static let smallest = 32 << 10
   /// Beyond, a block is a model's weight or the like: it goes back to the system.
   private static let largest = 256 << 20
-  /// Bytes that are kept at most.
-  private static let most = 512 << 20
   private static let hugePage = 2 << 20
 
   private struct Shelves {
     var blocks: [Int: [UInt]] = [:]
     var bytes = 0
+    /// Bytes that are kept at most.
+    var most = 512 << 20
   }
 
   private let shelves = Mutex(Shelves())
@@ -42,6 +46,8 @@ private final class MemoryShelf: Sendable {
     let step = 1 << (Int.bitWidth - 1 - bytes.leadingZeroBitCount - 3)
     return (bytes + step - 1) / step * step
   }
+
+  func keep(upTo bytes: Int) { shelves.withLock { $0.most = max($0.most, bytes) } }
 
   private static func isKept(_ size: Int) -> Bool { (smallest...largest).contains(size) }
 
@@ -64,7 +70,7 @@ private final class MemoryShelf: Sendable {
   func give(_ place: UnsafeMutableRawPointer, _ size: Int) {
     if Self.isKept(size) {
       let isKept = shelves.withLock { shelves -> Bool in
-        guard shelves.bytes + size <= Self.most else { return false }
+        guard shelves.bytes + size <= shelves.most else { return false }
         shelves.blocks[size, default: []].append(UInt(bitPattern: place))
         shelves.bytes += size
         return true

@@ -1,3 +1,4 @@
+import Foundation
 import Models
 import Tensors
 
@@ -42,6 +43,7 @@ package final class Trainer {
     self.schedule = schedule
     self.recomputes = recomputes
     self.engine = engine
+    keepTensorMemory(upTo: Int(ProcessInfo.processInfo.physicalMemory / 4))
   }
 
   /// One step on the mean over the answer tokens of all batches; each batch is computed on its own.
