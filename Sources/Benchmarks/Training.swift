@@ -40,15 +40,14 @@ private struct TrainingBench {
     let words = ParameterSet(isTrained: true)
     let files = ModelFiles(shape: try Shape.config("qwen2-28m"), format: .f32, engine: engine, parameters: words)
     let student = Student(
-      language: try files.family.load(files).language, projector: nil, languageParameters: words,
-      projectorParameters: ParameterSet(isTrained: true))
+      language: try files.family.load(files).language, sight: .none, modelParameters: words)
     let sequence = 256
     batch = (0..<16).map { row in
       let ids = (0...sequence).map { Int32(mp_mix(UInt64(row), UInt64($0)) % 8192) }
       return TrainingExample(key: "\(row)", prompt: [ids[0]], answer: Array(ids.dropFirst()))
     }
     trainer = Trainer(
-      student, objective: .nextToken, optimizer: AdamW.Settings(),
+      student, optimizer: AdamW.Settings(),
       schedule: Schedule(peak: 1e-3, shape: .constant, warmup: 0, steps: 1, least: 1),
       recomputes: environment["RECOMPUTE"] != nil, engine)
   }

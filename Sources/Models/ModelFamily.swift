@@ -45,6 +45,12 @@ package protocol VisionModel: Sendable {
   func positions(_ tokens: [Int32], grid: PatchGrid?) -> (positions: [Position], next: Int)
 }
 
+/// A vision tower with gradients: it can be trained.
+package protocol TrainableVision: VisionModel {
+  /// Patches of several pictures, one behind the other → their features, each picture on its own.
+  func features(_ patches: Tensor, grids: [PatchGrid], _ engine: Engine) -> Tensor
+}
+
 extension VisionModel {
   package var isBidirectional: Bool { false }
 

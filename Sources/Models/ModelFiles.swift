@@ -15,6 +15,8 @@ package struct ModelFiles: Sendable {
   package let engine: Engine?
   /// Where the weights are taken up to be trained, in f32; nil to compute with them alone.
   package let parameters: ParameterSet?
+  /// What the weights of a model in training are drawn from, where its folder holds none.
+  private let seed: UInt64
   private let cacheType: ElementType?
   private let gguf: GGUFParts?
   /// Whether there is a configuration alone, and weights are made up to measure with.
@@ -34,9 +36,10 @@ package struct ModelFiles: Sendable {
   ///   - cacheType: what caches of keys and values hold: f32, f16, or nil for f16 beside quantised weights.
   package init(
     path: String, vision: String? = nil, format: WeightFormat? = nil, cacheType: ElementType? = nil,
-    engine: Engine? = Engine(threads: 1), parameters: ParameterSet? = nil
+    engine: Engine? = Engine(threads: 1), parameters: ParameterSet? = nil, seed: UInt64 = 0
   ) throws {
     self.path = path
+    self.seed = seed
     self.parameters = parameters
     self.cacheType = cacheType
     isInvented = false
@@ -65,6 +68,7 @@ package struct ModelFiles: Sendable {
     cacheType = nil
     gguf = nil
     self.parameters = parameters
+    seed = 0
     isInvented = true
   }
 
@@ -76,7 +80,18 @@ package struct ModelFiles: Sendable {
   package func weights() throws -> WeightStore {
     if isInvented { return WeightStore(inventing: path) }
     if let gguf { return try GGUFTensors.store(gguf.language, vision: gguf.vision) }
+    if parameters != nil, !holdsWeights {
+      let layers = try (config.object("text_config") ?? config).count("num_hidden_layers", default: 1)
+      let isGemma = try family.modelType.hasPrefix("gemma")
+      return FreshWeights.store(path, seed: seed, layers: layers, normsLackOne: isGemma)
+    }
     return try WeightStore(folder: path)
+  }
+
+  private var holdsWeights: Bool {
+    ["model.safetensors", "model.safetensors.index.json"].contains {
+      FileManager.default.fileExists(atPath: path + "/" + $0)
+    }
   }
 
   /// Reads weights for a family that names them `rename` of what is published.

@@ -30,8 +30,7 @@ extension Projector {
           case _ where name.hasSuffix("norm.weight"): out[index] = 1
           case _ where name.hasSuffix(".bias"): out[index] = 0
           default:
-            let uniform = Float(mp_mix(stream, UInt64(index)) >> 40) / Float(1 << 23) - 1
-            out[index] = uniform / Float(columns).squareRoot()
+            out[index] = FreshWeights.uniform(stream, index) / Float(columns).squareRoot()
           }
         }
       }

@@ -11,6 +11,7 @@ extension Catalog {
       Cache.definition,
       Decode.definition,
       Encode.definition,
+      Patch.definition,
       Project.definition,
       PromptStage.definition,
       Draft.definition,

@@ -21,22 +21,32 @@ enum Encode {
       guard let picture = record[Field.image] else { return }
       let found = try record.oncePerPicture(work) { () throws(StageFailure) -> VisualFeatures in
         context.meter.count("encoded")
-        return try features(of: picture, vision, resource.engine)
+        let patches: PicturePatches
+        do { patches = try vision.patches(of: picture) } catch {
+          throw StageFailure(stage: "encode", message: "\(error)")
+        }
+        let features = vision.features(patches.values, grid: patches.grid, resource.engine)
+        return VisualFeatures(features: features, grid: patches.grid)
       }
       record[Field.features] = found
       record[Field.image] = nil
       record.footprint += found.byteCount - picture.rgb.count
     }
   }
+}
 
-  private static func features(
-    of picture: Picture, _ vision: any VisionModel, _ engine: Engine
-  ) throws(StageFailure) -> VisualFeatures {
-    let plan = vision.imagePlan
-    let target: ImagePlan.Target
-    do { target = try plan.target(height: picture.height, width: picture.width) } catch {
-      throw StageFailure(stage: "encode", message: "\(error)")
-    }
+/// A picture cut up as a vision tower reads it.
+struct PicturePatches: Sendable {
+  /// [patches, layout.width].
+  let values: Tensor
+  let grid: PatchGrid
+}
+
+extension VisionModel {
+  /// The picture resized, normalised and cut into patches, as the model's processor does it.
+  func patches(of picture: Picture) throws(ModelError) -> PicturePatches {
+    let plan = imagePlan
+    let target = try plan.target(height: picture.height, width: picture.width)
     let used = picture.resized(
       width: target.width, height: target.height, Resampling(rawValue: Int32(plan.resample)) ?? .bicubic
     ).cropped(top: target.top, left: target.left, height: target.usedHeight, width: target.usedWidth)
@@ -44,7 +54,6 @@ enum Encode {
     let scale = PixelScale(rescale: plan.rescale, mean: plan.mean, deviation: plan.deviation)
     let values = used.mergedPatches(size: layout.size, merge: layout.merge, frames: layout.frames, scale: scale)
     let grid = PatchGrid(height: used.height / layout.size, width: used.width / layout.size)
-    let rows = Tensor(rows: grid.patches, columns: layout.width, values: values)
-    return VisualFeatures(features: vision.features(rows, grid: grid, engine), grid: grid)
+    return PicturePatches(values: Tensor(rows: grid.patches, columns: layout.width, values: values), grid: grid)
   }
 }

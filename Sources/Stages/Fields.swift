@@ -20,6 +20,8 @@ enum Field {
   static let imageFacts = Slot<ImageFacts>("image-facts")
   /// The frozen encoder's output.
   static let features = Slot<VisualFeatures>("features")
+  /// What a tower in training reads of the picture.
+  static let patches = Slot<PicturePatches>("patches")
   /// Visual tokens at the drafter's width.
   static let projected = Slot<Tensor>("projected")
   static let prompt = Slot<Prompt>("prompt")
@@ -67,6 +69,9 @@ struct FinishedAnswer: Sendable {
 }
 
 extension Record {
+  /// How the picture was cut up, once it was: for an encoder that stays, or for a tower in training.
+  var patchGrid: PatchGrid? { self[Field.features]?.grid ?? self[Field.patches]?.grid }
+
   /// The bytes of the member with this field name.
   func bytes(of field: String) -> [UInt8]? {
     self[Field.members]?.first { $0.field == field }?.bytes

@@ -10,7 +10,8 @@ enum Label {
   static let definition = StageDefinition(
     StageDeclaration(
       "label", .link, "the record's answer behind its prompt, as an example to learn",
-      reads: [Field.prompt.name, Field.members.name], uses: [Field.features.name], writes: [Field.example.name],
+      reads: [Field.prompt.name, Field.members.name], uses: [Field.features.name, Field.patches.name],
+      writes: [Field.example.name],
       parameters: [
         ParameterDeclaration("model", .reference("student"), "who learns"),
         ParameterDeclaration(
@@ -20,6 +21,9 @@ enum Label {
         ParameterDeclaration("max-tokens", .integer(1...(1 << 20)), default: "512", "an answer is cut off there"),
         ParameterDeclaration(
           "picture", .choice(["required", "optional"]), default: "required", "whether a record needs one"),
+        ParameterDeclaration(
+          "cells", .flag, default: "false",
+          "take \"cells\" of .json: what each visual token shows, for a tower's lessons"),
       ])
   ) { inputs, context throws(RunFailure) in
     let resource: StudentResource = inputs.arguments.resource("model")
@@ -27,6 +31,7 @@ enum Label {
     return Transform("label", upstream: inputs.upstream, meter: context.meter) { record throws(StageFailure) in
       record[Field.example] = try reader.example(of: record)
       record[Field.features] = nil
+      record[Field.patches] = nil
       record[Field.members] = nil
     }
   }
@@ -39,6 +44,7 @@ private struct AnswerReader {
   private let field: String
   private let maximumTokens: Int
   private let needsPicture: Bool
+  private let hasCells: Bool
   /// What ends an answer that is text.
   private let end: [Int32]
 
@@ -47,6 +53,7 @@ private struct AnswerReader {
     target = resource.target.target
     field = arguments.text("field")
     maximumTokens = arguments.integer("max-tokens")
+    hasCells = arguments.flag("cells")
     needsPicture = arguments.text("picture") == "required"
     let ids = target.tokenizer.encode(target.family.endOfTurn)
     end = ids.count == 1 ? ids : target.defaults.endOfSequence.sorted().prefix(1).map { $0 }
@@ -57,12 +64,13 @@ private struct AnswerReader {
   func example(of record: Record) throws(StageFailure) -> TrainingExample {
     let answer = try answer(of: record)
     guard !answer.isEmpty else { throw failure("\(record.key): expected an answer to learn, found an empty one") }
-    if needsPicture, record[Field.features] == nil {
+    if needsPicture, record.patchGrid == nil {
       throw failure("\(record.key): expected a picture with its answer, found none")
     }
     var example = try prompt(of: record)
     guard !example.prompt.isEmpty else { throw failure("expected a prompt, found an empty one") }
     example.answer = Array(answer.prefix(maximumTokens))
+    if example.patches != nil { try addTower(to: &example, record) }
     example.teacher = try teacher(of: record, tokens: answer.count).map { Array($0.prefix(maximumTokens)) }
     let limit = resource.student.language.configuration.maximumPositions
     guard example.rows < limit else {
@@ -75,6 +83,10 @@ private struct AnswerReader {
   private func prompt(of record: Record) throws(StageFailure) -> TrainingExample {
     let prompt = record[Field.prompt]
     let tokens = prompt?.tokens ?? []
+    if let patches = record[Field.patches] {
+      return TrainingExample(
+        key: record.key, prompt: tokens, visual: prompt?.visual, patches: (patches.values, patches.grid), answer: [])
+    }
     guard let visual = record[Field.features], let place = prompt?.visual, let vision = target.vision else {
       return TrainingExample(key: record.key, prompt: tokens, answer: [])
     }
@@ -89,6 +101,24 @@ private struct AnswerReader {
     return TrainingExample(
       key: record.key, prompt: prompt?.replacingVisualTokens(vision.imageToken, by: count) ?? [],
       visual: place.lowerBound..<place.lowerBound + count, features: (values: visual.features, grid: grid), answer: [])
+  }
+
+  /// Positions as the model counts them, and what its visual tokens show.
+  private func addTower(to example: inout TrainingExample, _ record: Record) throws(StageFailure) {
+    guard let tower = resource.student.tower, let grid = example.patches?.grid else {
+      throw failure("patches are for a model that is trained with its tower: path=none of the student")
+    }
+    let places = tower.positions(example.prompt, grid: grid)
+    example.ownPositions = places.positions + (0..<example.answer.count - 1).map { Position(places.next + $0) }
+    guard hasCells else { return }
+    let expected = tower.visualTokens(grid)
+    let cells = try record.bytes(of: "json").map { bytes throws(StageFailure) in try parse(bytes, record, "json") }?[
+      "cells"]
+    guard let list = cells?.array?.compactMap(\.int), list.count == expected else {
+      throw failure(
+        "\(record.key).json: \"cells\": expected \(expected) whole numbers, found \(cells?.kind ?? "nothing")")
+    }
+    example.cells = list.map { Int32(clamping: $0) }
   }
 
   // MARK: Answers

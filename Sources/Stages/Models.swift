@@ -11,6 +11,8 @@ struct ModelResource: Sendable {
   let visionPath: String?
   /// What products are computed with, as the pipe says it.
   let weights: String
+  /// All weights, of a model in training.
+  var parameters: ParameterSet?
 
   static let weightsParameter = ParameterDeclaration(
     "weights", .choice(["stored"] + WeightFormat.allCases.map(\.rawValue)), default: "stored",
@@ -27,15 +29,25 @@ struct ModelResource: Sendable {
       ParameterDeclaration(
         "vision", .path(optional: true), default: "none", "the mmproj .gguf file that belongs to a .gguf model"),
       weightsParameter, cacheParameter,
+      ParameterDeclaration(
+        "trained", .flag, default: "false", "it shall be trained itself; a folder without weights gets random ones"),
+      ParameterDeclaration("seed", .integer(0...Int.max), default: "0", "what random weights are drawn from"),
     ]
   ) { arguments, context throws(RunFailure) in
     let engine = Engine(threads: context.options.threads)
+    let visionPath = arguments.optionalText("vision")
+    let parameters = arguments.flag("trained") ? ParameterSet() : nil
     let target = try loading {
-      try TargetModel(
-        files(arguments, vision: arguments.optionalText("vision"), engine))
+      if let parameters {
+        let seed = UInt64(arguments.integer("seed"))
+        return try TargetModel(
+          ModelFiles(path: arguments.text("path"), engine: engine, parameters: parameters, seed: seed))
+      }
+      return try TargetModel(files(arguments, vision: visionPath, engine))
     }
     return ModelResource(
-      target: target, engine: engine, visionPath: arguments.optionalText("vision"), weights: arguments.text("weights"))
+      target: target, engine: engine, visionPath: visionPath, weights: arguments.text("weights"),
+      parameters: parameters)
   }
 
   /// The files that a model's or drafter's arguments name.

@@ -8,7 +8,7 @@ enum PromptStage {
   static let definition = StageDefinition(
     StageDeclaration(
       "prompt", .link, "the question in the target's chat template, as token ids",
-      reads: [Field.members.name], uses: [Field.features.name, Field.question.name],
+      reads: [Field.members.name], uses: [Field.features.name, Field.patches.name, Field.question.name],
       writes: [Field.prompt.name],
       parameters: [
         ParameterDeclaration("model", .reference("model"), "the target"),
@@ -47,22 +47,22 @@ private struct PromptWriter {
   private func failure(_ message: String) -> StageFailure { StageFailure(stage: "prompt", message: message) }
 
   func prompt(for record: Record) throws(StageFailure) -> Prompt {
-    if record[Field.image] != nil, record[Field.features] == nil {
+    if record[Field.image] != nil, record.patchGrid == nil {
       throw failure("the picture was decoded but not encoded: put \"encode\" before \"prompt\"")
     }
-    let visual = record[Field.features]
-    let text = try question(record, hasImage: visual != nil)
-    let turn = ChatTurn(text: text, system: system, hasImage: visual != nil)
+    let grid = record.patchGrid
+    let text = try question(record, hasImage: grid != nil)
+    let turn = ChatTurn(text: text, system: system, hasImage: grid != nil)
     let rendered = isRaw ? text : target.family.render(turn)
     guard let vision = target.vision else {
       return Prompt(text: text, tokens: target.tokenizer.encodePrompt(rendered), visual: nil)
     }
     let places = rendered.ranges(of: vision.placeholder)
-    guard places.count == (visual == nil ? 0 : 1) else {
+    guard places.count == (grid == nil ? 0 : 1) else {
       throw failure(
-        "expected \(visual == nil ? "no" : "one") \(vision.placeholder) in the prompt, found \(places.count)")
+        "expected \(grid == nil ? "no" : "one") \(vision.placeholder) in the prompt, found \(places.count)")
     }
-    let count = visual.map { vision.visualTokens($0.grid) } ?? 0
+    let count = grid.map { vision.visualTokens($0) } ?? 0
     let expanded = places.first.map {
       rendered.replacingCharacters(in: $0, with: vision.expansion(visualTokens: count))
     }

@@ -3,7 +3,7 @@ import Pipeline
 import Tensors
 import Training
 
-/// `let NAME = student path=… target=…`: a drafter to be trained, with its weights in 32-bit floats.
+/// `let NAME = student path=… target=…`: what is trained, with its weights in 32-bit floats.
 struct StudentResource: Sendable {
   let student: Student
   /// The folder that it came from.
@@ -11,9 +11,12 @@ struct StudentResource: Sendable {
   let target: ModelResource
 
   static let definition = ResourceDefinition(
-    "student", "a drafter to be trained: a language model that gets a projector, or a MASSV folder",
+    "student",
+    "what is trained: a language model that gets a projector, a MASSV folder, or with path=none the target itself",
     parameters: [
-      ParameterDeclaration("path", .path(optional: false), "the folder of the language model, or of the drafter"),
+      ParameterDeclaration(
+        "path", .path(optional: true), "the folder of the language model, or of the drafter; none for the target itself"
+      ),
       ParameterDeclaration("target", .reference("model"), "the model that it shall draft for"),
       ParameterDeclaration(
         "projector", .choice(["auto", "none"] + ProjectorSettings.Kind.allCases.map(\.rawValue)), default: "auto",
@@ -34,19 +37,38 @@ struct StudentResource: Sendable {
   }
 
   private static func load(_ arguments: Arguments, _ target: ModelResource) throws -> StudentResource {
-    let path = arguments.text("path")
+    guard let path = arguments.optionalText("path") else { return try itself(target) }
     guard !path.hasSuffix(".gguf") else {
       throw ModelError("\(path): a drafter is trained from a folder as Hugging Face lays it out, not from a GGUF file")
     }
-    let words = ParameterSet(isTrained: false)
-    let visual = ParameterSet(isTrained: false)
-    let files = try ModelFiles(path: path, engine: target.engine, parameters: words)
+    let (words, visual) = (ParameterSet(), ParameterSet())
+    let seed = UInt64(arguments.integer("seed"))
+    let files = try ModelFiles(path: path, engine: target.engine, parameters: words, seed: seed)
     let source = try projectorSource(arguments, files, target.target, visual)
     let model = try DraftModel(files, for: target.target, projector: source)
     return StudentResource(
       student: Student(
-        language: model.language, projector: model.projector, languageParameters: words, projectorParameters: visual),
+        language: model.language, sight: model.projector.map { .projector($0) } ?? .none, modelParameters: words,
+        projectorParameters: visual),
       folder: path, target: target)
+  }
+
+  /// The target in training, with the tower that it sees with.
+  private static func itself(_ target: ModelResource) throws -> StudentResource {
+    guard let parameters = target.parameters else {
+      throw ModelError("\(target.target.folder): to train the target itself, say \"trained=true\" where it is loaded")
+    }
+    var sight = Student.Sight.none
+    if let vision = target.target.vision {
+      guard let tower = vision as? any TrainableVision else {
+        throw ModelError(
+          "\(target.target.folder): the tower of \(target.target.family.modelType) cannot be trained; qwen2_5_vl's can")
+      }
+      sight = .tower(tower)
+    }
+    return StudentResource(
+      student: Student(language: target.target.language, sight: sight, modelParameters: parameters),
+      folder: target.target.folder, target: target)
   }
 
   private static func projectorSource(

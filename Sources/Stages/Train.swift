@@ -16,7 +16,8 @@ enum Train {
         ParameterDeclaration("model", .reference("student"), "who learns"),
         ParameterDeclaration("save", .path(optional: false), "the folder that the drafter is saved to"),
         ParameterDeclaration(
-          "update", .words(["projector", "language"], prefixes: []), default: "projector", "what is trained"),
+          "update", .words(Student.Part.allCases.map(\.rawValue), prefixes: []), default: "projector",
+          "what is trained"),
         ParameterDeclaration("steps", .integer(1...(1 << 40)), default: "2000", "steps after which training ends"),
         ParameterDeclaration("lr", .number(0...1000), default: "0.001", "the learning rate at its peak"),
         ParameterDeclaration(
@@ -33,6 +34,11 @@ enum Train {
         ParameterDeclaration("accumulate", .integer(1...4096), default: "1", "batches in one step"),
         ParameterDeclaration(
           "objective", .choice(Objective.allCases.map(\.rawValue)), default: "next-token", "what is made small"),
+        ParameterDeclaration(
+          "answers", .number(0...1000), default: "1", "the weight of the answers' loss; with 0 the tower alone learns"),
+        ParameterDeclaration(
+          "cells", .number(0...1000), default: "0", "the weight of a tower's own lessons: what each visual token shows"),
+        ParameterDeclaration("cell-kinds", .integer(2...65536), default: "128", "different things that one can show"),
         ParameterDeclaration(
           "recompute", .flag, default: "false", "layers are computed twice, which takes less memory and more time"),
         ParameterDeclaration(
@@ -84,14 +90,21 @@ private final class TrainStage: Stage {
   }
 
   private static func trainer(_ resource: StudentResource, _ arguments: Arguments) throws(RunFailure) -> Trainer {
-    let parts = Set(arguments.words("update").map(\.text))
+    let parts = Set(arguments.words("update").compactMap { Student.Part(rawValue: $0.text) })
     let student = resource.student
-    if parts.contains("projector"), student.projector == nil {
+    if parts.contains(.projector), student.projector == nil, student.tower == nil {
       throw RunFailure(.usage, "train: update=projector: the student has no projector")
     }
-    student.projectorParameters.isTrained = parts.contains("projector")
-    student.languageParameters.isTrained = parts.contains("language")
+    if parts.contains(.vision), student.tower == nil {
+      throw RunFailure(.usage, "train: update=vision: a drafter's encoder is its target's and stays as it is")
+    }
+    student.train(parts)
     guard !student.trained.isEmpty else { throw RunFailure(.usage, "train: update: nothing to train") }
+    var losses = LossSettings()
+    losses.objective = Objective(rawValue: arguments.text("objective")) ?? .nextToken
+    losses.answers = arguments.number("answers")
+    losses.cells = arguments.number("cells")
+    losses.cellKinds = arguments.integer("cell-kinds")
     var optimizer = AdamW.Settings()
     optimizer.beta1 = arguments.number("beta1")
     optimizer.beta2 = arguments.number("beta2")
@@ -103,8 +116,8 @@ private final class TrainStage: Stage {
       warmup: Int((arguments.number("warmup") * Double(steps)).rounded()), steps: steps,
       least: arguments.number("final-lr"))
     return Trainer(
-      student, objective: Objective(rawValue: arguments.text("objective")) ?? .nextToken, optimizer: optimizer,
-      schedule: schedule, recomputes: arguments.flag("recompute"), resource.target.engine)
+      student, losses: losses, optimizer: optimizer, schedule: schedule, recomputes: arguments.flag("recompute"),
+      resource.target.engine)
   }
 
   /// The state to go on from; nil to begin.
@@ -218,6 +231,12 @@ private final class StepLog {
       for (name, value) in [("loss", report.loss), ("lr", report.rate), ("grad_norm", report.gradientNorm)] {
         writer.key(name)
         writer.number(value, decimals: 9)
+      }
+      if let cells = report.cells {
+        writer.key("cell_loss")
+        writer.number(cells.loss, decimals: 9)
+        writer.key("cells_known")
+        writer.number(cells.known, decimals: 4)
       }
       writer.key("tokens_per_s")
       writer.number(speed, decimals: 1)

@@ -13,27 +13,38 @@ struct AttentionBackward {
   /// Queries of one block: its scores stay in the cache, and slots that none of them sees are left out.
   private static let queriesTogether = 128
 
-  /// Gradients of queries, keys and values, laid out as those are.
+  /// Gradients of queries, keys and values, laid out as those are: what lies in one tensor has its gradients in one.
   private struct Gradients {
     let query: Tensor
     let key: Tensor
     let value: Tensor
+
+    init(_ input: AttentionInput) {
+      func zeros(_ x: Tensor) -> Tensor { Tensor.zeros(rows: x.rows, columns: x.columns) }
+      query = zeros(input.query.tensor)
+      key = input.key.tensor.identity == input.query.tensor.identity ? query : zeros(input.key.tensor)
+      let joined = [(input.query.tensor, query), (input.key.tensor, key)].first {
+        $0.0.identity == input.value.tensor.identity
+      }
+      value = joined?.1 ?? zeros(input.value.tensor)
+    }
+
+    /// Each tensor once.
+    func add(to tape: Tape, _ input: AttentionInput) {
+      tape.add(query, to: input.query.tensor)
+      if key.identity != query.identity { tape.add(key, to: input.key.tensor) }
+      if value.identity != query.identity, value.identity != key.identity { tape.add(value, to: input.value.tensor) }
+    }
   }
 
   func record(_ mixed: Tensor, on tape: Tape, _ engine: Engine) {
     let plain = engine.recording(on: nil)
-    let isApart = [input.query, input.key, input.value].allSatisfy { $0.column == 0 }
-    precondition(isApart, "queries, keys and values are tensors of their own where attention is trained")
     tape.record(mixed) { [unowned tape] gradient in
-      func zeros(_ x: Tensor) -> Tensor { Tensor.zeros(rows: x.rows, columns: x.columns) }
-      let results = Gradients(
-        query: zeros(input.query.tensor), key: zeros(input.key.tensor), value: zeros(input.value.tensor))
+      let results = Gradients(input)
       plain.parallel(spans.count * heads.keyValueCount) { task in
         backward(spans[task / heads.keyValueCount], head: task % heads.keyValueCount, gradient, results)
       }
-      tape.add(results.query, to: input.query.tensor)
-      tape.add(results.key, to: input.key.tensor)
-      tape.add(results.value, to: input.value.tensor)
+      results.add(to: tape, input)
     }
   }
 
@@ -62,10 +73,12 @@ struct AttentionBackward {
   private func backward(_ block: Block, query: Int, head: Int, _ gradient: Tensor, _ results: Gradients) {
     let width = heads.width
     let (queries, keys) = (block.rows.count, block.slots.count)
-    let query = Part(input.query.tensor, row: block.rows.lowerBound, column: query * width, rows: queries, width)
-    let key = Part(input.key.tensor, row: block.first, column: head * width, rows: keys, width)
-    let value = Part(input.value.tensor, row: block.first, column: head * width, rows: keys, width)
-    let out = Part(gradient, row: block.rows.lowerBound, column: query.column, rows: queries, width)
+    let out = Part(gradient, row: block.rows.lowerBound, column: query * width, rows: queries, width)
+    let query = Part(
+      input.query.tensor, row: block.rows.lowerBound, column: input.query.column + query * width, rows: queries, width)
+    let key = Part(input.key.tensor, row: block.first, column: input.key.column + head * width, rows: keys, width)
+    let value = Part(
+      input.value.tensor, row: block.first, column: input.value.column + head * width, rows: keys, width)
 
     let weights = key.times(rowsOf: query)
     let scores = value.times(rowsOf: out)

@@ -10,7 +10,7 @@ package final class Parameter: @unchecked Sendable {
   /// The first dimension by the rest; a vector is one row.
   package let values: Tensor
   /// Whether training changes it; nothing gathers gradients of the others.
-  package fileprivate(set) var isTrained: Bool
+  package var isTrained: Bool
   package private(set) var gradient: Tensor?
 
   package init(name: String, shape: [Int], values: Tensor, isTrained: Bool) {
@@ -37,12 +37,10 @@ package final class Parameter: @unchecked Sendable {
 /// The weights of one model in training, in the order in which it asked for them.
 package final class ParameterSet: @unchecked Sendable {
   package private(set) var all: [Parameter] = []
-  /// Whether training changes these weights.
-  package var isTrained: Bool {
-    didSet { for parameter in all { parameter.isTrained = isTrained } }
-  }
+  private let isTrained: Bool
 
-  package init(isTrained: Bool) { self.isTrained = isTrained }
+  /// - Parameter isTrained: whether training changes these weights, until something else is said of one.
+  package init(isTrained: Bool = false) { self.isTrained = isTrained }
 
   /// Takes up a stored tensor.
   package func take(_ stored: StoredTensor, name: String, shape: [Int]) -> Parameter {

@@ -34,7 +34,7 @@ package final class Tape {
   }
 
   /// Adds to the gradient of a tensor, where one is wanted. A gradient that was handed over never changes.
-  func add(_ gradient: Tensor, to x: Tensor) {
+  package func add(_ gradient: Tensor, to x: Tensor) {
     guard wants(x) else { return }
     if let other = gradients[x.identity] {
       gradients[x.identity] = sum(other, gradient)
@@ -48,9 +48,14 @@ package final class Tape {
     gradients[x.identity]?.reshaped(rows: x.rows, columns: x.columns)
   }
 
-  /// Takes the gradient of `output` back to what was watched and to the parameters.
+  /// Takes the gradient of `output`, and all that were added before, back to what was watched and to the parameters.
   package func backward(from output: Tensor, gradient: Tensor) {
     add(gradient, to: output)
+    backward()
+  }
+
+  /// Takes the gradients that were added back to what was watched and to the parameters.
+  package func backward() {
     while let entry = entries.popLast() {
       guard let gradient = gradients.removeValue(forKey: entry.output.identity) else { continue }
       entry.backward(gradient.reshaped(rows: entry.output.rows, columns: entry.output.columns))

@@ -63,9 +63,9 @@ package struct DrafterFolder: Sendable {
     try? manager.removeItem(atPath: fresh)
     do {
       try manager.createDirectory(atPath: fresh + "/training", withIntermediateDirectories: true)
-      try copyFiles(to: fresh, withWeights: !student.languageParameters.isTrained)
-      if student.languageParameters.isTrained {
-        try write(student.languageParameters, to: fresh + "/model.safetensors", storage)
+      try copyFiles(to: fresh, withWeights: !student.changesModel)
+      if student.changesModel {
+        try write(student.modelParameters, to: fresh + "/model.safetensors", storage)
       }
       if let projector = student.projector {
         try write(student.projectorParameters, to: fresh + "/projector.safetensors", storage)

@@ -11,6 +11,12 @@ package struct TrainingExample: Sendable {
   package var visual: Range<Int>?
   /// The target's features of the picture, and how they lie on it.
   package var features: (values: Tensor, grid: VisualGrid)?
+  /// A picture's patches, for a model that is trained together with its tower.
+  package var patches: (values: Tensor, grid: PatchGrid)?
+  /// What a visual token shows, by number, for the tower's own lessons; -1 where nobody knows.
+  package var cells: [Int32]?
+  /// Positions of the rows where they do not simply count.
+  package var ownPositions: [Position]?
   /// What is learnt: the loss is on these alone.
   package var answer: [Int32]
   /// The target's own distribution at each place of the answer, where it was kept.
@@ -18,18 +24,22 @@ package struct TrainingExample: Sendable {
 
   package init(
     key: String, prompt: [Int32], visual: Range<Int>? = nil, features: (values: Tensor, grid: VisualGrid)? = nil,
-    answer: [Int32], teacher: [TeacherRow]? = nil
+    patches: (values: Tensor, grid: PatchGrid)? = nil, answer: [Int32], teacher: [TeacherRow]? = nil
   ) {
     self.key = key
     self.prompt = prompt
     self.visual = visual
     self.features = features
+    self.patches = patches
     self.answer = answer
     self.teacher = teacher
   }
 
   /// Rows that the language model computes: the answer's last token is not read.
   package var rows: Int { prompt.count + answer.count - 1 }
+
+  /// The rows' positions.
+  var positions: [Position] { ownPositions ?? (0..<rows).map { Position($0) } }
 }
 
 /// The likeliest tokens at one place of an answer and their probabilities in the target.

@@ -48,7 +48,7 @@ struct TorchFixture {
       ProjectorSettings(massv, outputs: model.configuration.hidden),
       WeightLoader(WeightStore(folder: folder, name: "projector"), engine, parameters: visual))
     return Student(
-      language: model, projector: projector, languageParameters: words, projectorParameters: visual)
+      language: model, sight: .projector(projector), modelParameters: words, projectorParameters: visual)
   }
 
   /// The examples of a batch; `teacher` adds the kept distributions to the first.

@@ -14,6 +14,8 @@ import Testing
     threads: Int = 2
   ) throws -> Trainer {
     let settings = fixture.settings
+    var losses = LossSettings()
+    losses.objective = objective
     var optimizer = AdamW.Settings()
     optimizer.beta1 = try fixture.number(settings["beta1"])
     optimizer.beta2 = try fixture.number(settings["beta2"])
@@ -24,7 +26,7 @@ import Testing
       peak: try fixture.number(settings["lr"]), shape: .cosine, warmup: 3, steps: 10,
       least: try fixture.number(settings["least"]))
     return Trainer(
-      try fixture.student(updating: language), objective: objective, optimizer: optimizer, schedule: schedule,
+      try fixture.student(updating: language), losses: losses, optimizer: optimizer, schedule: schedule,
       recomputes: recomputes, Engine(threads: threads))
   }
 
@@ -49,10 +51,10 @@ import Testing
     let trainer = try trainer(fixture, language: true, recomputes: recomputes)
     let batch = try fixture.batch(0)
     let tokens = batch.reduce(0) { $0 + $1.answer.count }
-    let loss = trainer.gatherGradients(batch, share: 1 / Float(tokens)) / Double(tokens)
+    let loss = trainer.gatherGradients(batch, share: 1 / Float(tokens)).loss / Double(tokens)
     let expected = try fixture.number(fixture.json["loss"])
     #expect(abs(loss - expected) < 1e-5 * expected)
-    try check(trainer.student.languageParameters, "grad.language.", fixture)
+    try check(trainer.student.modelParameters, "grad.language.", fixture)
     try check(trainer.student.projectorParameters, "grad.projector.", fixture)
     let norm = try fixture.number(fixture.json["grad_norm"])
     #expect(abs(trainer.optimizer.gradientNorm - norm) < 1e-4 * norm)
@@ -63,7 +65,7 @@ import Testing
     let trainer = try trainer(fixture, language: false, objective: .kl)
     let batch = try fixture.batch(0, teacher: true)
     let tokens = batch.reduce(0) { $0 + $1.answer.count }
-    let loss = trainer.gatherGradients(batch, share: 1 / Float(tokens)) / Double(tokens)
+    let loss = trainer.gatherGradients(batch, share: 1 / Float(tokens)).loss / Double(tokens)
     let expected = try fixture.number(fixture.json["kl"]?["loss"])
     #expect(abs(loss - expected) < 1e-4 * expected)
     try check(trainer.student.projectorParameters, "grad_kl.projector.", fixture)
@@ -73,7 +75,7 @@ import Testing
   func tenStepsOfAdamWGoThePyTorchWay(name: String, language: Bool) throws {
     let fixture = try TorchFixture(name)
     let trainer = try trainer(fixture, language: language)
-    let before = trainer.student.languageParameters.all.map(\.values.values)
+    let before = trainer.student.modelParameters.all.map(\.values.values)
     let run = fixture.json["steps"]?[language ? "projector+language" : "projector"]?["f64"]
     let steps = try #require(run?["steps"]?.array)
     for (index, expected) in steps.enumerated() {
@@ -86,7 +88,7 @@ import Testing
     let after = try fixture.number(run?["loss_after"])
     #expect(abs(trainer.loss(try fixture.batch(0)) - after) < 1e-4 * after)
     // Phase 1 leaves the language model as it was, to the bit; phase 2 changes all of it.
-    for (parameter, old) in zip(trainer.student.languageParameters.all, before) {
+    for (parameter, old) in zip(trainer.student.modelParameters.all, before) {
       #expect((parameter.values.values == old) != language, "\(parameter.name)")
     }
   }

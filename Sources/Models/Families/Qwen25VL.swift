@@ -1,7 +1,7 @@
 import Tensors
 
 /// Qwen2.5-VL: a windowed vision tower, a patch merger and a Qwen2 decoder with M-RoPE.
-package struct Qwen25VL: VisionModel {
+package struct Qwen25VL: TrainableVision {
   /// The family as the list of families has it.
   package static let family = ModelFamily(
     modelType: "qwen2_5_vl",
@@ -94,10 +94,15 @@ package struct Qwen25VL: VisionModel {
   package var linears: [Linear] { tower.linears + [mergerIn, mergerOut] }
 
   /// Encodes one picture's patches: the frozen encoder's features, one row a visual token.
+  package func features(_ patches: Tensor, grid: PatchGrid, _ engine: Engine) -> Tensor {
+    features(patches, grids: [grid], engine)
+  }
+
+  /// Encodes pictures, each on its own.
   ///
   /// - Returns: [visual tokens, featureWidth]: the tower's output, merge² patches side by side, before the merger.
-  package func features(_ patches: Tensor, grid: PatchGrid, _ engine: Engine) -> Tensor {
-    let encoded = tower(patches, grid: grid, engine)
+  package func features(_ patches: Tensor, grids: [PatchGrid], _ engine: Engine) -> Tensor {
+    let encoded = tower(patches, grids: grids, engine)
     let width = configuration.vision.featureWidth
     return encoded.reshaped(rows: encoded.count / width, columns: width)
   }

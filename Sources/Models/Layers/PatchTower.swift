@@ -89,17 +89,17 @@ package struct PatchTower: Sendable {
     [patchEmbedding] + blocks.flatMap { [$0.queryKeyValue, $0.output, $0.gate, $0.up, $0.down] }
   }
 
-  /// Encodes one picture.
+  /// Encodes pictures, each on its own.
   ///
-  /// - Parameter patches: [patches, layout.width] in merge order: rows 4i … 4i+3 belong to visual token i.
+  /// - Parameter patches: [patches, layout.width], picture behind picture, each in merge order: rows 4i … 4i+3 belong to
+  ///   visual token i.
   /// - Returns: the last block's output [patches, hidden] in the same order.
-  package func callAsFunction(_ patches: Tensor, grid: PatchGrid, _ engine: Engine) -> Tensor {
-    let order = WindowOrder(grid: grid, configuration)
-    var x = patchEmbedding(patches, engine).gathering(order.patches)
-    let angles = angles(order: order, grid: grid)
-    let whole = [0..<grid.patches]
+  package func callAsFunction(_ patches: Tensor, grids: [PatchGrid], _ engine: Engine) -> Tensor {
+    let order = WindowOrder(grids: grids, configuration)
+    var x = gathering(patchEmbedding(patches, engine), order.patches, engine)
+    let angles = angles(order)
     for (index, block) in blocks.enumerated() {
-      let spans = configuration.fullAttentionBlocks.contains(index) ? whole : order.windows
+      let spans = configuration.fullAttentionBlocks.contains(index) ? order.pictures : order.windows
       let mixed = attention(block.queryKeyValue(block.attentionNorm(x, engine), engine), angles, spans, engine)
       x = adding(x, block.output(mixed, engine), engine)
       let inner = block.feedForwardNorm(x, engine)
@@ -107,12 +107,12 @@ package struct PatchTower: Sendable {
       Activation.silu.multiply(parts[0], parts[1], engine)
       x = adding(x, block.down(parts[0], engine), engine)
     }
-    return x.gathering(order.inverse)
+    return gathering(x, order.inverse, engine)
   }
 
   /// Row angles, then column angles, for each patch in window order: [patches, headWidth/2].
-  private func angles(order: WindowOrder, grid: PatchGrid) -> (cosine: Tensor, sine: Tensor) {
-    let places = order.patches.map { WindowOrder.place(ofRow: $0, grid: grid, merge: configuration.mergeSize) }
+  private func angles(_ order: WindowOrder) -> RotaryAngles {
+    let places = order.places
     let rows = rotary.angles(places.map { Position($0.row) })
     let columns = rotary.angles(places.map { Position($0.column) })
     return (sideBySide(rows.cosine, columns.cosine), sideBySide(rows.sine, columns.sine))
@@ -145,7 +145,7 @@ private func sideBySide(_ a: Tensor, _ b: Tensor) -> Tensor {
   return result
 }
 
-/// Which patch goes where when a picture is cut into attention windows.
+/// Which patch goes where when pictures are cut into attention windows.
 struct WindowOrder {
   /// Row of the merge order at each row of the window order.
   let patches: [Int]
@@ -153,6 +153,26 @@ struct WindowOrder {
   let inverse: [Int]
   /// Each window's rows in window order.
   let windows: [Range<Int>]
+  /// Each picture's rows, in either order.
+  let pictures: [Range<Int>]
+  /// The patch row and column of each row in window order.
+  let places: [(row: Int, column: Int)]
+
+  init(grids: [PatchGrid], _ sizes: PatchTowerConfiguration) {
+    var (patches, inverse, windows, pictures) = ([Int](), [Int](), [Range<Int>](), [Range<Int>]())
+    var places: [(row: Int, column: Int)] = []
+    for grid in grids {
+      let first = patches.count
+      let one = WindowOrder(grid: grid, sizes)
+      patches += one.patches.map { first + $0 }
+      inverse += one.inverse.map { first + $0 }
+      windows += one.windows.map { first + $0.lowerBound..<first + $0.upperBound }
+      pictures.append(first..<patches.count)
+      places += one.places
+    }
+    (self.patches, self.inverse, self.windows, self.pictures) = (patches, inverse, windows, pictures)
+    self.places = places
+  }
 
   init(grid: PatchGrid, _ sizes: PatchTowerConfiguration) {
     let merge = sizes.mergeSize
@@ -179,6 +199,8 @@ struct WindowOrder {
     patches = order
     self.inverse = inverse
     self.windows = windows
+    pictures = [0..<order.count]
+    places = order.map { Self.place(ofRow: $0, grid: grid, merge: merge) }
   }
 
   /// The patch row and column of a row in merge order.
