@@ -35,6 +35,10 @@ void mp_add(float *y, const float *x, long count) {
   for (long i = 0; i < count; i++) y[i] += x[i];
 }
 
+void mp_sum(const float *x, const float *y, float *out, long count) {
+  for (long i = 0; i < count; i++) out[i] = x[i] + y[i];
+}
+
 float mp_log_sum_exp(const float *x, long count) {
   float top = -INFINITY;
   for (long i = 0; i < count; i++) top = x[i] > top ? x[i] : top;

@@ -103,6 +103,8 @@ void mp_soft_cap(float *x, float cap, long count);
 void mp_gelu(float *x, long count);
 /// y[i] += x[i].
 void mp_add(float *y, const float *x, long count);
+/// out[i] = x[i] + y[i].
+void mp_sum(const float *x, const float *y, float *out, long count);
 
 /// The gradients of a row of mp_rms_norm: dx, and dweight added to what is there; NULL where it is not wanted.
 void mp_rms_norm_backward(const float *x, const float *weight, float eps, long count, const float *dy, float *dx,
