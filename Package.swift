@@ -7,6 +7,7 @@ import PackageDescription
 //                         ├─► Speculation ─┴─► Models ─► Tensors ─► CKernels
 //                         ├─► Images ─► CCodecs (libjpeg, libpng, libwebp), CKernels (resize)
 //                         ├─► Samples ─► CArchive, CLZ4, CZlib
+//                         ├─► Scenes
 //                         └─► Pipeline ─► PipeLanguage      (neither knows what a tensor is)
 //
 // Roofline measures Models, Tensors and the machine for `bench`. JSON stands below all that read or write it.
@@ -42,10 +43,12 @@ let package = Package(
     .target(
       name: "Stages",
       dependencies: [
-        "Pipeline", "PipeLanguage", "Samples", "Images", "Models", "Speculation", "Training", "Tensors", "JSON",
+        "Pipeline", "PipeLanguage", "Samples", "Scenes", "Images", "Models", "Speculation", "Training", "Tensors",
+        "JSON",
       ]),
     .target(name: "Pipeline", dependencies: ["PipeLanguage"]),
     .target(name: "PipeLanguage"),
+    .target(name: "Scenes"),
     .target(name: "Samples", dependencies: ["CArchive", "CLZ4", "CZlib"]),
     .target(name: "Images", dependencies: ["CCodecs", "CKernels"]),
     .target(name: "Roofline", dependencies: ["CKernels", "Models", "Tensors", "JSON"]),
@@ -69,6 +72,7 @@ let package = Package(
     .testTarget(name: "PipeLanguageTests", dependencies: ["PipeLanguage"]),
     .testTarget(name: "PipelineTests", dependencies: ["Pipeline"]),
     .testTarget(name: "SamplesTests", dependencies: ["Samples"]),
+    .testTarget(name: "ScenesTests", dependencies: ["Scenes"]),
     .testTarget(name: "ImagesTests", dependencies: ["Images", "Samples", "JSON"]),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels"]),
     .testTarget(name: "ModelsTests", dependencies: ["Models", "Tensors", "Speculation", "JSON"]),

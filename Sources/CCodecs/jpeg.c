@@ -152,3 +152,79 @@ int mp_decode_jpeg(const uint8_t *bytes, size_t count, long max_pixels, mp_pictu
   free(cmyk);
   return 0;
 }
+
+// A file that grows in memory. The library's own destination loses track of it when it jumps.
+typedef struct {
+  struct jpeg_destination_mgr manager;
+  uint8_t *bytes;
+  size_t size;
+} growing;
+
+// The library asks for room when none is left.
+static boolean grow(j_compress_ptr info) {
+  growing *g = (growing *)info->dest;
+  uint8_t *larger = realloc(g->bytes, g->size * 2);
+  if (!larger) fail_with((j_common_ptr)info, "out of memory");
+  g->bytes = larger;
+  g->manager.next_output_byte = g->bytes + g->size;
+  g->manager.free_in_buffer = g->size;
+  g->size *= 2;
+  return TRUE;
+}
+
+static void open_growing(j_compress_ptr info) {
+  growing *g = (growing *)info->dest;
+  g->size = 8192;
+  g->bytes = malloc(g->size);
+  if (!g->bytes) fail_with((j_common_ptr)info, "out of memory");
+  g->manager.next_output_byte = g->bytes;
+  g->manager.free_in_buffer = g->size;
+}
+
+static void close_growing(j_compress_ptr info) { (void)info; }
+
+static void compress_rows(j_compress_ptr info, const uint8_t *rgb) {
+  long stride = (long)info->image_width * 3;
+  jpeg_start_compress(info, TRUE);
+  while (info->next_scanline < info->image_height) {
+    JSAMPROW row = (JSAMPROW)(rgb + (long)info->next_scanline * stride);
+    jpeg_write_scanlines(info, &row, 1);
+  }
+  jpeg_finish_compress(info);
+}
+
+int mp_encode_jpeg(
+    const uint8_t *rgb, long width, long height, int quality, int sampling, uint8_t **bytes, size_t *count,
+    char *message) {
+  struct jpeg_compress_struct info;
+  guard g = {.message = message};
+  growing file = {
+      .manager = {
+          .init_destination = open_growing, .empty_output_buffer = grow, .term_destination = close_growing}};
+  *bytes = NULL;
+  *count = 0;
+  info.err = jpeg_std_error(&g.manager);
+  g.manager.error_exit = fail;
+  g.manager.emit_message = ignore;
+  if (setjmp(g.escape)) {
+    jpeg_destroy_compress(&info);
+    free(file.bytes);
+    return -1;
+  }
+  jpeg_create_compress(&info);
+  info.dest = &file.manager;
+  info.image_width = (JDIMENSION)width;
+  info.image_height = (JDIMENSION)height;
+  info.input_components = 3;
+  info.in_color_space = JCS_RGB;
+  jpeg_set_defaults(&info);
+  jpeg_set_quality(&info, quality, TRUE);
+  info.comp_info[0].h_samp_factor = info.comp_info[0].v_samp_factor = sampling;
+  // This transform has the same results with and without vector instructions.
+  info.dct_method = JDCT_ISLOW;
+  compress_rows(&info, rgb);
+  *bytes = file.bytes;
+  *count = file.size - file.manager.free_in_buffer;
+  jpeg_destroy_compress(&info);
+  return 0;
+}

@@ -24,6 +24,8 @@ package enum ParameterType: Sendable, Equatable {
   case choice([String])
   /// A list of words, each one of these or starting with one of these prefixes (`json.` for `json.NAME`).
   case words([String], prefixes: [String])
+  /// A list of these words, one at least, each as often as it shall weigh; read as `words`.
+  case mixture([String])
   /// A list of free texts, one text alone, or the word `none` for no text at all.
   case texts
   /// A list of numbers within bounds, one number alone, or the word `none` for no number at all.

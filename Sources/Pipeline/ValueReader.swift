@@ -16,6 +16,7 @@ extension ParameterType {
     case .choice(let words): words.joined(separator: "|")
     case .words(let words, let prefixes):
       "a list of " + (words + prefixes.map { $0 + "NAME" }).joined(separator: " ")
+    case .mixture(let words): "a list of " + words.joined(separator: " ")
     case .texts: "a text, a list of texts such as [\"What is this?\", \"Describe it.\"], or none"
     case .numbers(let range): "numbers \(Self.bounds(range)) such as [0, 0.7, 1], or none"
     case .reference(let kind): "a let of kind \(kind)"
@@ -65,6 +66,7 @@ extension ParameterType {
     case .flag: return text == "true" ? .flag(true) : text == "false" ? .flag(false) : nil
     case .choice(let words): return text.flatMap { words.contains($0) ? .text($0) : nil }
     case .words(let known, let prefixes): return .words(try Self.words(value, known, prefixes, expectation))
+    case .mixture(let known): return try mixture(value, known).map { .words($0) }
     case .texts: return value.isWord("none") ? ArgumentValue.none : Self.texts(value).map { .texts($0) }
     case .numbers(let range):
       if value.isWord("none") { return ArgumentValue.none }
@@ -79,6 +81,20 @@ extension ParameterType {
     let texts = value.textItems?.map { $0.text ?? "" }
     if texts == [""] { return [] }
     return texts?.contains("") == true ? nil : texts
+  }
+
+  /// nil for an empty list.
+  private func mixture(_ value: Value, _ known: [String]) throws(Diagnostic) -> [ArgumentWord]? {
+    var words: [ArgumentWord] = []
+    for item in value.items {
+      guard let text = item.plainText, known.contains(text) else {
+        throw Diagnostic(
+          "expected \(expectation), found \(item.shown)", at: item.origin,
+          hint: item.plainText.flatMap { suggestion(for: $0, among: known) })
+      }
+      words.append(ArgumentWord(text: text, origin: item.origin))
+    }
+    return words.isEmpty ? nil : words
   }
 
   private static func words(

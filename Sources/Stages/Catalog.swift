@@ -5,6 +5,7 @@ extension Catalog {
   package static let standard = Catalog(
     stages: [
       Read.definition,
+      Scenes.definition,
       Repeat.definition,
       Shuffle.definition,
       Ask.definition,

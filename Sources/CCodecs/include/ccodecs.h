@@ -29,6 +29,14 @@ int mp_decode_png(const uint8_t *bytes, size_t count, long max_pixels, mp_pictur
 /// The same for WebP: the first frame of an animation.
 int mp_decode_webp(const uint8_t *bytes, size_t count, long max_pixels, mp_picture *picture, char *message);
 
+/// Writes 8-bit RGB rows without gaps as a JPEG file that is kept in `*bytes`, made with malloc.
+/// `quality` is libjpeg's, 1 to 100; `sampling` is how many pixels a side share a colour: 1 (4:4:4) or 2 (4:2:0).
+/// The same pixels give the same bytes with one version of the library; another may give others.
+/// Returns 0; or -1, with the reason in `message` and nothing allocated.
+int mp_encode_jpeg(
+    const uint8_t *rgb, long width, long height, int quality, int sampling, uint8_t **bytes, size_t *count,
+    char *message);
+
 /// The orientation (1 to 8) of a picture with these blocks of EXIF data, with or without its "Exif" prefix, and of XMP.
 /// Either may be NULL. XMP counts only where EXIF says nothing, as in Pillow; 1 where neither does.
 int mp_orientation(const uint8_t *exif, size_t exif_count, const uint8_t *xmp, size_t xmp_count);
