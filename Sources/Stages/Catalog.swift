@@ -17,6 +17,7 @@ extension Catalog {
       Draft.definition,
       Verify.definition,
       Generate.definition,
+      FactStage.definition,
       Label.definition,
       Batch.definition,
       Train.definition,
