@@ -86,7 +86,8 @@ extension Speaker {
     case .exists, .exists2: return existence(scene, options)
     case .relation: return relation(scene)
     case .background:
-      let tones = scene.background.tones.map(\.rawValue).joined(separator: " ")
+      // In the tones' own order: which comes first is not asked.
+      let tones = Tone.allCases.filter { scene.background.tones.contains($0) }.map(\.rawValue).joined(separator: " ")
       return Utterance(
         prompt: sentence(Questions.background), answer: backgroundSentence(scene.background),
         fact: AskedFact(kind: .background, value: scene.background.pattern.rawValue + " " + tones))

@@ -18,6 +18,7 @@ extension Catalog {
       Draft.definition,
       Verify.definition,
       Generate.definition,
+      FactStage.definition,
       Label.definition,
       Batch.definition,
       Train.definition,

@@ -2,6 +2,7 @@ import Images
 import Models
 import Pipeline
 import Samples
+import Scenes
 import Speculation
 import Tensors
 import Training
@@ -29,6 +30,8 @@ enum Field {
   static let answer = Slot<FinishedAnswer>("text")
   /// What a student learns of the record.
   static let example = Slot<TrainingExample>("example")
+  /// How much of a text about the picture is right.
+  static let facts = Slot<Facts>("facts")
   static let batch = Slot<ExampleBatch>("batch")
 }
 

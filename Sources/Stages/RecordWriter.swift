@@ -1,6 +1,7 @@
 import JSON
 import Pipeline
 import Samples
+import Scenes
 import Speculation
 
 /// How `emit` writes records.
@@ -14,6 +15,7 @@ struct RecordWriter {
     "key", "shard", "index", "text", "token_ids", "distribution", "prompt", "width", "height", "sha256", "sample",
     "temperature",
     "seed", "tokens", "rounds", "drafted", "accepted", "mal", "mal_with_bonus", "seconds",
+    "facts", "facts_right", "facts_by_kind",
   ]
 
   let format: RecordFormat
@@ -92,6 +94,7 @@ struct RecordWriter {
     case "index": writer.integer(record.index)
     case "prompt": record[Field.prompt].map { writer.string($0.text) } ?? writer.null()
     case "width", "height", "sha256": writeImageFact(field, of: record, &writer)
+    case "facts", "facts_right", "facts_by_kind": writeFacts(field, of: record, &writer)
     case _ where field.hasPrefix("json."): writeMember(String(field.dropFirst(5)), of: record, &writer)
     default: writeAnswer(field, of: record, &writer)
     }
@@ -103,6 +106,28 @@ struct RecordWriter {
     case "width": writer.integer(facts.width)
     case "height": writer.integer(facts.height)
     default: writer.string(SHA256.hexDigest(of: record.bytes(of: facts.field) ?? []))
+    }
+  }
+
+  /// Facts that a text told, and how many are right: {"colour":{"said":3,"right":2},…}.
+  private static func writeFacts(_ field: String, of record: Record, _ writer: inout JSONWriter) {
+    guard let facts = record[Field.facts] else { return writer.null() }
+    switch field {
+    case "facts": writer.integer(facts.said)
+    case "facts_right": writer.integer(facts.right)
+    default:
+      writer.object { writer in
+        for kind in FactKind.allCases {
+          guard let tally = facts.byKind[kind] else { continue }
+          writer.key(kind.rawValue)
+          writer.object { writer in
+            for (name, count) in [("said", tally.said), ("right", tally.right)] {
+              writer.key(name)
+              writer.integer(count)
+            }
+          }
+        }
+      }
     }
   }
 
