@@ -34,7 +34,8 @@ enum Evaluate {
           "max-tokens", .integer(1...(1 << 20)), default: "128", "tokens after which an answer ends"),
       ] + ChoiceRules.parameters + [
         ParameterDeclaration(
-          "tvd", .flag, default: "true", "measure how far drafters' distributions are from the target's"),
+          "tvd", .flag, default: "true",
+          "measure how far drafters' distributions are from the target's; at temperature 0, those of temperature 1"),
         ParameterDeclaration(
           "task", .text, default: "captions", "of records that name none as \"task\" in their .json"),
         ParameterDeclaration(
@@ -133,12 +134,11 @@ private final class EvaluateStage: Stage {
 
   /// The next record and the seconds of reading its picture.
   private func pull(_ seconds: inout PhaseSeconds) throws(RunFailure) -> Record? {
-    let before = context.meter.reading.seconds
+    let before = context.meter.reading.seconds["encode"] ?? 0
     let record = try upstream.next()
-    let after = context.meter.reading.seconds
-    func taken(_ name: String) -> Double { (after[name] ?? 0) - (before[name] ?? 0) }
-    seconds.decode = taken("decode")
-    seconds.encode = taken("encode")
+    seconds.encode = (context.meter.reading.seconds["encode"] ?? 0) - before
+    // Pictures are decoded ahead of whoever asks: the record knows how long its own took, the meter does not.
+    seconds.decode = record?[Field.imageFacts]?.seconds ?? 0
     return record
   }
 

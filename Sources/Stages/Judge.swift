@@ -84,7 +84,8 @@ final class Judge {
     for (temperature, contestants) in contestants.enumerated() {
       runs.append(try answers(asked, contestants, rules[temperature]))
     }
-    shared.prefill += runs.joined().reduce(0) { $0 + $1.seconds.prefill }
+    // One of them has read the prompt.
+    shared.prefill += runs.joined().map(\.seconds.prefill).max() ?? 0
     for (temperature, runs) in runs.enumerated() { verdicts += judged(runs, asked, temperature, shared) }
     records += 1
     count(verdicts, shared, meter)

@@ -83,7 +83,7 @@ import Testing
     #expect(((accepted + rounds - records)...(accepted + rounds)).contains(tokens - records))
     let mal = try #require(line["mal"]?.double)
     #expect(abs(mal - Double(accepted) / Double(rounds)) < 1e-4)
-    let interval = try #require(line["mal_ci"]?.array?.compactMap(\.double))
+    let interval = (line["mal_ci"]?.array ?? []).compactMap(\.double)
     #expect(interval.count == 2 && interval[0] <= mal && mal <= interval[1])
     let hasDistances = !["plain", "ngram"].contains(line["method"]?.string ?? "")
     #expect((line["tvd"]?.double != nil) == hasDistances)
@@ -213,11 +213,10 @@ import Testing
         #expect(error.diagnostics.map(\.description).joined().contains(message))
       }
     }
-    let other = Place.root + "/Tests/Fixtures/models/qwen25vl-v5"
     let failure = try run(
       """
       let a = model path="\(Place.target)"
-      let b = model path="\(other)"
+      let b = model path="\(Place.target)/"
       let d = drafter path="\(Place.massv)" target=b
       read shards="\(Place.exampleShard)" | decode | encode model=a | prompt model=a text="Why?"
       | evaluate model=a draft=d
