@@ -5,6 +5,7 @@ import PackageDescription
 //
 //   massv-pipe ─► Stages ─┬─► Training ────┐
 //                         ├─► Speculation ─┴─► Models ─► Tensors ─► CKernels
+//                         ├─► Evaluation ─► Speculation
 //                         ├─► Images ─► CCodecs (libjpeg, libpng, libwebp), CKernels (resize)
 //                         ├─► Samples ─► CArchive, CLZ4, CZlib
 //                         ├─► Scenes
@@ -43,7 +44,8 @@ let package = Package(
     .target(
       name: "Stages",
       dependencies: [
-        "Pipeline", "PipeLanguage", "Samples", "Scenes", "Images", "Models", "Speculation", "Training", "Tensors",
+        "Pipeline", "PipeLanguage", "Samples", "Scenes", "Images", "Models", "Speculation", "Training", "Evaluation",
+        "Tensors",
         "JSON",
       ]),
     .target(name: "Pipeline", dependencies: ["PipeLanguage"]),
@@ -53,6 +55,7 @@ let package = Package(
     .target(name: "Images", dependencies: ["CCodecs", "CKernels"]),
     .target(name: "Roofline", dependencies: ["CKernels", "Models", "Tensors", "JSON"]),
     .target(name: "Training", dependencies: ["CKernels", "JSON", "Models", "Tensors"]),
+    .target(name: "Evaluation", dependencies: ["CKernels", "JSON", "Speculation"]),
     .target(name: "Speculation", dependencies: ["CKernels", "Models", "Tensors"]),
     .target(name: "Models", dependencies: ["CKernels", "Tensors", "JSON"], exclude: ["Families/README.md"]),
     .target(name: "Tensors", dependencies: ["CKernels", "JSON"]),
@@ -78,6 +81,7 @@ let package = Package(
     .testTarget(name: "ModelsTests", dependencies: ["Models", "Tensors", "Speculation", "JSON"]),
     .testTarget(name: "TrainingTests", dependencies: ["Training", "Models", "Tensors", "CKernels", "JSON"]),
     .testTarget(name: "SpeculationTests", dependencies: ["Speculation", "CKernels", "Tensors", "JSON"]),
+    .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "Speculation", "JSON"]),
     .testTarget(
       name: "StagesTests",
       dependencies: ["Stages", "Pipeline", "PipeLanguage", "Samples", "Images", "Models", "Tensors", "JSON"]),

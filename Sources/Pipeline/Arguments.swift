@@ -127,4 +127,9 @@ package struct Arguments: Sendable {
     }
     return resource
   }
+
+  /// What the `let` that this parameter names has loaded; nil where the parameter was left out.
+  package func optionalResource<Resource>(_ name: String, as type: Resource.Type = Resource.self) -> Resource? {
+    values[name] == nil ? nil : resource(name, as: type)
+  }
 }

@@ -166,8 +166,7 @@ package final class BatchDecoder {
       }
       var row = 0
       for (session, tokens) in zip(sessions, rows) {
-        session.answer.rounds += 1
-        session.take(choices[row..<row + tokens.count])
+        session.endRound(choices[row..<row + tokens.count])
         row += tokens.count
       }
     }

@@ -74,6 +74,23 @@ package struct ChoiceRules: Sendable {
   }
 }
 
+/// What one call of the target made of one answer's proposals.
+package struct Round: Sendable, Equatable {
+  package let proposed: Int
+  package let accepted: Int
+  /// Tokens that it added to the answer: the proposals that stood and, unless one of those ended it, the target's own.
+  package let tokens: Int
+
+  package init(proposed: Int, accepted: Int, tokens: Int) {
+    self.proposed = proposed
+    self.accepted = accepted
+    self.tokens = tokens
+  }
+
+  /// Proposals that the target's choices were held against: none behind the first that fell or ended the answer.
+  package var examined: Int { min(proposed, tokens) }
+}
+
 /// An answer and the raw counters of its making.
 package struct Answer: Sendable, Equatable {
   /// Generated ids, the one that ended the answer included.
@@ -82,8 +99,18 @@ package struct Answer: Sendable, Equatable {
   package var rounds = 0
   package var drafted = 0
   package var accepted = 0
+  /// Every round, in order.
+  package var log: [Round] = []
   /// The likeliest tokens of each place, where they are kept.
   package var likeliest: [LikeliestTokens] = []
+
+  package init() {}
+
+  /// Of each token, whether it is a proposal that stood. The first is the prompt's own.
+  package var stood: [Bool] {
+    tokens.prefix(1).map { _ in false }
+      + log.flatMap { round in (0..<round.tokens).map { $0 < round.accepted } }
+  }
 }
 
 /// One answer in the making: the target's cache, the drafter's state, and the tokens so far.
@@ -181,12 +208,31 @@ package final class Session {
     drafts.append(drawn ?? Int32(max(0, mp_argmax(row, row.count))))
   }
 
+  /// Adds a token that was guessed without any distribution to the proposals: a draw from one that knows it alone.
+  package func propose(_ token: Int32) {
+    if rejects {
+      var row = [Float](repeating: -.infinity, count: rules.sampling.vocabulary)
+      if row.indices.contains(Int(token)) { row[Int(token)] = 0 }
+      draftRows.append(row)
+    }
+    drafts.append(token)
+  }
+
   /// Puts other tokens in the places of the proposals: for a proposer that guesses otherwise than a model does.
   package func replaceDrafts(_ token: (_ offset: Int, _ draft: Int32) -> Int32) {
     for offset in drafts.indices { drafts[offset] = token(offset, drafts[offset]) }
   }
 
   private var rejects: Bool { rules.acceptance == .rejection && rules.sampling.temperature > 0 }
+
+  /// Ends a round with the target's choices behind the last token and behind each draft.
+  func endRound(_ choices: some Collection<Choice>) {
+    let (proposed, accepted, tokens) = (drafts.count, answer.accepted, answer.tokens.count)
+    take(choices)
+    answer.rounds += 1
+    answer.log.append(
+      Round(proposed: proposed, accepted: answer.accepted - accepted, tokens: answer.tokens.count - tokens))
+  }
 
   /// Takes the target's own choices, one a row, up to the first that a draft did not foresee.
   func take(_ choices: some Collection<Choice>) {

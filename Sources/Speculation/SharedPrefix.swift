@@ -29,10 +29,12 @@ package final class SharedPrefix: @unchecked Sendable {
   private var waiting: Int
   private var waitingDrafts: Int
 
-  /// - Parameter answers: how many go on from the prompt.
-  package init(answers: Int) {
+  /// - Parameters:
+  ///   - answers: how many go on from the prompt.
+  ///   - drafts: whether they share what the drafter has read of it, too.
+  package init(answers: Int, drafts: Bool = true) {
     waiting = answers
-    waitingDrafts = answers
+    waitingDrafts = drafts ? answers : 0
   }
 
   /// Bytes that it keeps.

@@ -22,6 +22,7 @@ extension Catalog {
       Label.definition,
       Batch.definition,
       Train.definition,
+      Evaluate.definition,
       Emit.definition,
       Tee.definition,
       Limit.definition,

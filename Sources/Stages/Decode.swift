@@ -38,13 +38,16 @@ enum Decode {
     for field in fields {
       guard let bytes = record.bytes(of: field) else { continue }
       let name = "\(record.originalKey).\(field)"
+      let started = ContinuousClock.now
       let picture = try record.oncePerPicture(work) { () throws(StageFailure) in
         do { return try Picture(decoding: bytes, maximumPixels: limit) } catch {
           throw StageFailure(stage: "decode", message: "\(name): \(error)")
         }
       }
       record[Field.image] = picture
-      record[Field.imageFacts] = ImageFacts(width: picture.width, height: picture.height, field: field)
+      record[Field.imageFacts] = ImageFacts(
+        width: picture.width, height: picture.height, field: field,
+        seconds: (ContinuousClock.now - started) / .seconds(1))
       record.footprint += picture.rgb.count
       return
     }

@@ -18,34 +18,45 @@ enum Draft {
   ) { inputs, context throws(RunFailure) in
     let drafter: DrafterResource = inputs.arguments.resource("model")
     let gamma = inputs.arguments.optionalInteger("tokens")
-    guard let model = drafter.model, let proposer = drafter.proposer, gamma != 0 else { return inputs.upstream }
+    guard let proposer = drafter.proposer, gamma != 0 else { return inputs.upstream }
     let work = SharedWork()
     return Transform("draft", upstream: inputs.upstream, meter: context.meter) { record throws(StageFailure) in
       let prompt = try record.oncePerQuestion(work) { () throws(StageFailure) in
-        try draftPrompt(record, model, target: drafter.target.target)
+        try draftPrompt(record, drafter)
       }
       record[Field.drafting] = Drafting(proposer: proposer, prompt: prompt, gamma: gamma)
       record[Field.projected] = nil
     }
   }
 
-  /// The target's prompt as the drafter sees it: visual tokens projected, or left out.
-  private static func draftPrompt(
-    _ record: Record, _ model: DraftModel, target: TargetModel
-  ) throws(StageFailure) -> DraftPrompt {
-    let prompt = record[Field.prompt]?.tokens ?? []
-    guard let vision = target.vision, record[Field.features] != nil else {
-      return DraftPrompt(tokens: prompt, embeddings: model.language.embed(prompt))
-    }
-    guard model.projector != nil else {
-      let words = prompt.filter { !vision.imageMarkers.contains($0) }
-      return DraftPrompt(tokens: words, embeddings: model.language.embed(words))
-    }
-    guard let visual = record[Field.projected] else {
+  private static func draftPrompt(_ record: Record, _ drafter: DrafterResource) throws(StageFailure) -> DraftPrompt {
+    if record[Field.features] != nil, drafter.model?.projector != nil, record[Field.projected] == nil {
       throw StageFailure(stage: "draft", message: "the drafter sees pictures: put \"project\" before \"draft\"")
     }
-    let seen = record[Field.prompt]?.replacingVisualTokens(vision.imageToken, by: visual.rows) ?? prompt
-    let embeddings = model.language.embed(seen, visual: visual, placeholder: vision.imageToken)
-    return DraftPrompt(tokens: seen, embeddings: embeddings)
+    return drafter.prompt(record[Field.prompt], projected: record[Field.projected])
+  }
+}
+
+extension DrafterResource {
+  /// The target's prompt as the drafter sees it: visual tokens projected, or left out.
+  ///
+  /// - Parameter projected: the picture at the drafter's width, nil to draft from text alone.
+  func prompt(_ prompt: Prompt?, projected: Tensor?) -> DraftPrompt {
+    let tokens = prompt?.tokens ?? []
+    guard let vision = target.target.vision, let place = prompt?.visual, !place.isEmpty else {
+      return DraftPrompt(tokens: tokens, embeddings: embeddings(tokens))
+    }
+    guard let model, let projected else {
+      let words = tokens.filter { !vision.imageMarkers.contains($0) }
+      return DraftPrompt(tokens: words, embeddings: embeddings(words))
+    }
+    let seen = prompt?.replacingVisualTokens(vision.imageToken, by: projected.rows) ?? tokens
+    return DraftPrompt(
+      tokens: seen, embeddings: model.language.embed(seen, visual: projected, placeholder: vision.imageToken))
+  }
+
+  /// None for a drafter without a model.
+  private func embeddings(_ tokens: [Int32]) -> Tensor {
+    model?.language.embed(tokens) ?? Tensor(rows: 0, columns: 0)
   }
 }

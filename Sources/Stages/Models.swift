@@ -60,23 +60,26 @@ struct ModelResource: Sendable {
 
 /// `let NAME = drafter path=… target=…`: what proposes tokens, or nothing at all.
 struct DrafterResource: Sendable {
-  /// nil for `path=none`.
+  /// nil for `path=none` and `path=ngram`.
   let model: DraftModel?
   let proposer: (any Proposer)?
   let target: ModelResource
 
   static let definition = ResourceDefinition(
-    "drafter", "a drafter for a target: a MASSV folder, a plain language model, or none",
+    "drafter", "a drafter for a target: a MASSV folder, a plain language model, prompt lookup, or none",
     parameters: [
-      ParameterDeclaration("path", .path(optional: true), "the drafter's folder or .gguf file, or none"),
+      ParameterDeclaration(
+        "path", .path(optional: true),
+        "the drafter's folder or .gguf file; ngram to look up what followed before; or none"),
       ParameterDeclaration("target", .reference("model"), "the model it drafts for"),
       ModelResource.weightsParameter, ModelResource.cacheParameter,
     ]
   ) { arguments, _ throws(RunFailure) in
     let target: ModelResource = arguments.resource("target")
-    guard arguments.optionalText("path") != nil else {
+    guard let path = arguments.optionalText("path") else {
       return DrafterResource(model: nil, proposer: nil, target: target)
     }
+    if path == "ngram" { return DrafterResource(model: nil, proposer: NGramProposer(), target: target) }
     let model = try loading {
       try DraftModel(ModelResource.files(arguments, target.engine), for: target.target)
     }

@@ -1,3 +1,4 @@
+import Models
 import Pipeline
 import Tensors
 
@@ -13,16 +14,23 @@ enum Project {
     let drafter: DrafterResource = inputs.arguments.resource("model")
     let work = SharedWork()
     return Transform("project", upstream: inputs.upstream, meter: context.meter) { record throws(StageFailure) in
-      guard let visual = record[Field.features], let projector = drafter.model?.projector,
-        let vision = drafter.target.target.vision
-      else { return }
-      guard visual.features.columns == projector.inputs else {
-        throw StageFailure(stage: "project", message: "expected features of the drafter's target")
+      guard let visual = record[Field.features], drafter.model?.projector != nil else { return }
+      record[Field.projected] = try record.oncePerPicture(work) { () throws(StageFailure) in
+        try drafter.projected(visual, stage: "project")
       }
-      let projected = try record.oncePerPicture(work) {
-        projector([(visual.features, vision.visualGrid(visual.grid))], drafter.target.engine)
-      }
-      record[Field.projected] = projected
     }
+  }
+}
+
+extension DrafterResource {
+  /// The encoder's features at the drafter's width; nil where it has no projector.
+  ///
+  /// - Parameter stage: who asks, for messages.
+  func projected(_ visual: VisualFeatures, stage: String) throws(StageFailure) -> Tensor? {
+    guard let projector = model?.projector, let vision = target.target.vision else { return nil }
+    guard visual.features.columns == projector.inputs else {
+      throw StageFailure(stage: stage, message: "expected features of the drafter's target")
+    }
+    return projector([(visual.features, vision.visualGrid(visual.grid))], target.engine)
   }
 }

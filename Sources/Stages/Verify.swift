@@ -42,21 +42,17 @@ private final class AnswerStage: Stage {
     "sample", "temperature", "seed",
   ]
 
-  static let parameters = [
-    ParameterDeclaration("model", .reference("model"), "the target"),
-    ParameterDeclaration("max-tokens", .integer(1...(1 << 20)), default: "128", "tokens after which an answer ends"),
-    ParameterDeclaration(
-      "temperature", .numberOrAuto(0...100), default: "auto", "0 is greedy; auto is what the weights' authors set"),
-    ParameterDeclaration("top-p", .numberOrAuto(0...1), default: "auto", "probability mass that stays"),
-    ParameterDeclaration("top-k", .integerOrAuto(0...(1 << 20)), default: "auto", "tokens that stay, 0 for all"),
-    ParameterDeclaration(
-      "repetition-penalty", .numberOrAuto(0.01...100), default: "auto", "1 for none; acts on prompt and answer"),
-    ParameterDeclaration(
-      "seed", .integer(Int.min...Int.max), default: "0", "fixes the draws above temperature 0, with key and position"),
-    ParameterDeclaration(
-      "keep", .integer(0...256), default: "0", "likeliest tokens whose probabilities are kept, for \"distribution\""),
-    ParameterDeclaration("in-flight", .integerOrAuto(1...64), default: "auto", "records answered at once"),
-  ]
+  static let parameters =
+    [
+      ParameterDeclaration("model", .reference("model"), "the target"),
+      ParameterDeclaration("max-tokens", .integer(1...(1 << 20)), default: "128", "tokens after which an answer ends"),
+      ParameterDeclaration(
+        "temperature", .numberOrAuto(0...100), default: "auto", "0 is greedy; auto is what the weights' authors set"),
+    ] + ChoiceRules.parameters + [
+      ParameterDeclaration(
+        "keep", .integer(0...256), default: "0", "likeliest tokens whose probabilities are kept, for \"distribution\""),
+      ParameterDeclaration("in-flight", .integerOrAuto(1...64), default: "auto", "records answered at once"),
+    ]
 
   private struct Pending {
     var record: Record
@@ -71,7 +67,7 @@ private final class AnswerStage: Stage {
   private let resource: ModelResource
   private let decoder: BatchDecoder
   private let drafts: Bool
-  private let maximumTokens: Int
+  private let requests: TargetRequests
   private let temperature: Double
   private let seed: Int
   /// nil to choose by what rounds cost.
@@ -90,28 +86,14 @@ private final class AnswerStage: Stage {
     self.context = context
     self.drafts = drafts
     resource = inputs.arguments.resource("model")
-    maximumTokens = inputs.arguments.integer("max-tokens")
+    requests = TargetRequests(
+      stage: name, resource: resource, maximumTokens: inputs.arguments.integer("max-tokens"))
     inFlight = inputs.arguments.optionalInteger("in-flight")
     temperature = inputs.arguments.optionalNumber("temperature") ?? resource.target.defaults.temperature
     seed = inputs.arguments.integer("seed")
-    let rules = Self.rules(inputs.arguments, resource.target, acceptance, temperature)
+    var rules = ChoiceRules(inputs.arguments, resource.target, temperature: temperature, acceptance)
+    rules.kept = inputs.arguments.integer("keep")
     decoder = BatchDecoder(target: resource.target.language, rules: rules, engine: resource.engine)
-  }
-
-  private static func rules(
-    _ arguments: Arguments, _ target: TargetModel, _ acceptance: Acceptance, _ temperature: Double
-  ) -> ChoiceRules {
-    let defaults = target.defaults
-    var sampling = SamplingSettings(vocabulary: target.tokenizer.count)
-    sampling.temperature = Float(temperature)
-    sampling.topP = Float(arguments.optionalNumber("top-p") ?? defaults.topP)
-    sampling.topK = arguments.optionalInteger("top-k") ?? defaults.topK
-    sampling.repetitionPenalty = Float(arguments.optionalNumber("repetition-penalty") ?? defaults.repetitionPenalty)
-    var rules = ChoiceRules(
-      sampling: sampling, acceptance: acceptance, seed: UInt64(bitPattern: Int64(arguments.integer("seed"))),
-      stops: defaults.endOfSequence)
-    rules.kept = arguments.integer("keep")
-    return rules
   }
 
   var isReady: Bool { !pending.isEmpty || upstream.isReady }
@@ -176,22 +158,15 @@ private final class AnswerStage: Stage {
   private func opened(_ record: Record) -> Pending {
     var pending = Pending(record: record, started: .now)
     guard record.failure == nil, let prompt = record[Field.prompt] else { return pending }
-    let limit = resource.target.language.configuration.maximumPositions
-    guard !prompt.tokens.isEmpty, prompt.tokens.count < limit else {
-      let expected =
-        prompt.tokens.isEmpty
-        ? "expected a prompt, found an empty one"
-        : "the prompt has \(prompt.tokens.count) tokens, the model reads \(limit) at most"
-      pending.record.failure = StageFailure(stage: name, message: expected)
+    let request: DecodeRequest
+    do throws(StageFailure) {
+      request = try requests.request(record, prompt, drafting: drafts ? record[Field.drafting] : nil) {
+        prefix(record)
+      }
+    } catch {
+      pending.record.failure = error
       return pending
     }
-    let width = resource.target.vision?.featureWidth
-    guard prompt.visual == nil || record[Field.features]?.features.columns == width else {
-      pending.record.failure = StageFailure(
-        stage: name, message: "expected features of the target's own encoder, which one earlier stage takes once")
-      return pending
-    }
-    let request = request(record, prompt, room: limit - prompt.tokens.count)
     fixedGamma = request.drafting == nil ? 0 : request.drafting?.gamma
     pending.session = decoder.open(request)
     // What the prompt was made of is not needed any more.
@@ -199,32 +174,6 @@ private final class AnswerStage: Stage {
     pending.record[Field.drafting] = nil
     countWork()
     return pending
-  }
-
-  private func request(_ record: Record, _ prompt: Prompt, room: Int) -> DecodeRequest {
-    let language = resource.target.language
-    let visual = record[Field.features]
-    let prefix = prefix(record)
-    // A prompt that a sibling has read is not read again.
-    let isRead = prefix?.holds(prompt.tokens) == true
-    var embeddings = isRead ? Tensor(rows: 0, columns: 0) : language.embed(prompt.tokens)
-    var places = (positions: prompt.tokens.indices.map { Position($0) }, next: prompt.tokens.count)
-    if let vision = resource.target.vision {
-      places = vision.positions(prompt.tokens, grid: visual?.grid)
-      if let visual, !isRead {
-        let tokens = vision.project(visual.features, resource.engine)
-        embeddings = language.embed(prompt.tokens, visual: tokens, placeholder: vision.imageToken)
-      }
-    }
-    return DecodeRequest(
-      key: record.key, prompt: prompt.tokens, embeddings: embeddings, positions: places.positions,
-      bidirectional: resource.target.vision?.isBidirectional == true ? prompt.visual : nil, nextPosition: places.next,
-      drafting: drafts ? record[Field.drafting] : nil,
-      maximumTokens: min(maximumTokens, room),
-      sampling: AnswerSampling(
-        sample: record[Field.sampling]?.sample ?? 0, temperature: record[Field.sampling]?.temperature.map { Float($0) },
-        noiseKey: record[Field.sampling]?.originalKey),
-      prefix: prefix)
   }
 
   /// What the record shares with those that ask the same of the same picture; nil where there are none.
@@ -237,14 +186,11 @@ private final class AnswerStage: Stage {
     guard let answer = pending.session?.answer else { return pending.record }
     var record = pending.record
     if pending.session?.isBroken == true {
-      record.failure = StageFailure(
-        stage: name, message: "the model's logits are no numbers: \(resource.target.folder)")
+      record.failure = requests.brokenLogits
       return record
     }
-    var shown = answer.tokens[...]
-    if let last = shown.last, decoder.rules.stops.contains(last) { shown = shown.dropLast() }
     record[Field.answer] = FinishedAnswer(
-      text: resource.target.tokenizer.decode(shown), answer: answer, sample: record[Field.sampling]?.sample ?? 0,
+      text: requests.text(of: answer), answer: answer, sample: record[Field.sampling]?.sample ?? 0,
       temperature: record[Field.sampling]?.temperature ?? temperature, seed: seed, seconds: pending.seconds)
     let meter = context.meter
     meter.count("tokens", answer.tokens.count)
