@@ -1,3 +1,4 @@
+import Foundation
 import Pipeline
 
 /// `tee ( … )`: every record also goes through a branch; what the branch makes of it stays there.
@@ -12,29 +13,48 @@ enum Tee {
 }
 
 /// One stream read at two places: what the branch reads early waits for the main line, and the other way round.
+///
+/// A branch that reads ahead does so on a thread of its own: one of the two is served at a time.
 private final class Split {
+  private let lock = NSLock()
   private let upstream: any Stage
   private var mainQueue: [Record] = []
   private var branchQueue: [Record] = []
-  /// Set once the branch wants nothing more.
-  var branchIsDone = false
+  private var branchHasEnded = false
 
   init(_ upstream: any Stage) { self.upstream = upstream }
 
-  var isReady: Bool { !mainQueue.isEmpty || upstream.isReady }
-  var branchIsReady: Bool { !branchQueue.isEmpty || upstream.isReady }
-  var branchIsBehind: Bool { !branchQueue.isEmpty }
+  var isReady: Bool { isReady { !mainQueue.isEmpty } }
+  var branchIsReady: Bool { isReady { !branchQueue.isEmpty } }
+  var branchIsBehind: Bool { lock.withLock { !branchQueue.isEmpty } }
+
+  /// Set once the branch wants nothing more.
+  var branchIsDone: Bool {
+    get { lock.withLock { branchHasEnded } }
+    set { lock.withLock { branchHasEnded = newValue } }
+  }
+
+  /// While the other one is waiting for input, nothing is ready.
+  private func isReady(_ isWaiting: () -> Bool) -> Bool {
+    guard lock.try() else { return false }
+    defer { lock.unlock() }
+    return isWaiting() || upstream.isReady
+  }
 
   func nextForMain() throws(RunFailure) -> Record? {
+    lock.lock()
+    defer { lock.unlock() }
     if mainQueue.isEmpty {
       guard let record = try upstream.next() else { return nil }
-      if !branchIsDone { branchQueue.append(record) }
+      if !branchHasEnded { branchQueue.append(record) }
       return record
     }
     return mainQueue.removeFirst()
   }
 
   func nextForBranch() throws(RunFailure) -> Record? {
+    lock.lock()
+    defer { lock.unlock() }
     if branchQueue.isEmpty {
       guard let record = try upstream.next() else { return nil }
       mainQueue.append(record)
