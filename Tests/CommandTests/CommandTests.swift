@@ -1,4 +1,5 @@
 import Foundation
+import JSON
 import Samples
 import Testing
 
@@ -102,6 +103,22 @@ private let caption = "$TOOL run pipelines/caption.pipe max-tokens=12"
   #expect(try scratch.lines("status") == ["130"])
   let text = String(decoding: try scratch.bytes("a"), as: UTF8.self)
   #expect(text.hasSuffix("}\n"))
+}
+
+@Test func aSignalCostsAnEvaluationNothingThatItHasGathered() throws {
+  let scratch = try ScratchFolder()
+  let script =
+    "for i in $(seq 2000); do cat examples/shapes.tar; done | $TOOL run pipelines/evaluate.pipe max-tokens=12 "
+    + "details=$OUT/details > $OUT/a & pid=$!; while [ ! -s $OUT/details ]; do sleep 0.05; done; sleep 0.3; "
+    + "kill -INT $pid; wait $pid; echo $? > $OUT/status"
+  _ = try Command.shell(script, scratch: scratch.path)
+  #expect(try scratch.lines("status") == ["130"])
+  // Plain decoding has one line a temperature, three drafters have two.
+  let lines = try scratch.lines("a").map { try JSONValue(parsing: Array($0.utf8)) }
+  #expect(lines.count == 14)
+  let records = try #require(lines.first?["records"]?.int)
+  #expect(lines.allSatisfy { $0["records"]?.int == records && $0["identical"]?.bool == true })
+  #expect(try scratch.lines("details").count == 14 * records)
 }
 
 @Test func theFirstLineIsOutBeforeTheSecondShardIsRead() throws {
