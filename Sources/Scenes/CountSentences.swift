@@ -7,7 +7,7 @@ enum CountSentences {
     "one {thing} {appears} in {the} {picture}", "you can see just one {thing}", "it {shows} a single {thing}",
     "in this {picture} there is one {thing} alone", "nothing but one {thing} can be seen here",
     "{the} {picture} has room for a lone {thing}", "a single {thing} fills {the} {picture}",
-    "what we have here is one {thing}", "I count one {thing} and no more", "this is a {picture} of one {thing}",
+    "what we have here is one {thing}", "I count one {thing} and no more", "this is {a picture} of one {thing}",
     "the eye meets a single {thing}", "exactly one {thing} has been drawn here",
   ]
 
@@ -22,7 +22,7 @@ enum CountSentences {
     "counting everything, there are {n} {things}", "what we have here is {group} {things}",
     "altogether {the} {picture} contains {n} {things}", "{n} different {things} can be made out",
     "someone has placed {n} {things} here", "the eye meets {n} {things}", "in total {n} {things} are present",
-    "this is a {picture} of {n} {things}", "{the} {picture} brings together {n} separate {things}",
+    "this is {a picture} of {n} {things}", "{the} {picture} brings together {n} separate {things}",
     "{group} {things} share {the} {picture}",
   ]
 

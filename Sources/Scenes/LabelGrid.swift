@@ -1,7 +1,7 @@
 /// What each cell of a picture shows, as class numbers to learn from: cells row after row.
 ///
-/// A cell belongs to the object that covers most of it, where that is a tenth of the cell at least; else to the
-/// background, whose class is 0.
+/// A cell belongs to the object that covers most of it, where that is a sixteenth of it at least, as some
+/// of every object is; else to the background, whose class is 0.
 package struct LabelGrid: Sendable {
   /// 1 + shape * 9 + colour, numbered as `Shape` and `Colour` list them: 73 classes.
   package let objects: [Int]
@@ -43,7 +43,7 @@ package struct LabelGrid: Sendable {
 
   init(_ coverage: Coverage, of scene: Scene, pointsPerCell: Int) {
     let shown = (0..<coverage.cells * coverage.cells).map { cell -> SceneObject? in
-      guard let largest = coverage.largest(in: cell), largest.points * 10 >= pointsPerCell, largest.points > 0 else {
+      guard let largest = coverage.largest(in: cell), largest.points * 16 >= pointsPerCell, largest.points > 0 else {
         return nil
       }
       return scene.objects[largest.object]

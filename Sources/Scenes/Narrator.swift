@@ -135,10 +135,10 @@ extension Speaker {
   }
 
   private static let imaginings: Choices = [
-    "imagine a {picture} with {list}. Describe it.", "think of {list}. What would the {picture} look like?",
+    "imagine {a picture} with {list}. Describe it.", "think of {list}. What would the {picture} look like?",
     "picture this: {list}. Write a caption for it.", "suppose someone draws {list}. What does the drawing show?",
-    "close your eyes and see {list}. Describe what is there.", "a {picture} has {list}. Put it into other words.",
-    "write a description of a {picture} with {list}.",
+    "close your eyes and see {list}. Describe what is there.", "{a picture} has {list}. Put it into other words.",
+    "write a description of {a picture} with {list}.",
   ]
 
   /// A picture in words, for who shall describe it.

@@ -123,7 +123,9 @@ extension Speaker {
 
   private mutating func shape(of object: SceneObject, in scene: Scene) -> Utterance? {
     guard scene.objects.filter({ $0.colour == object.colour }).count == 1 else { return nil }
-    let slots = ["value": voice.colours[object.colour.number], "a": withArticle(voice.shapes[object.shape.number])]
+    let slots = [
+      "value": voice.colours[object.colour.number], "a": Self.withArticle(voice.shapes[object.shape.number]),
+    ]
     return answered(Questions.shape, slots, .shape, object.shape.rawValue)
   }
 
@@ -195,7 +197,7 @@ extension Speaker {
     let isThere = scene.objects.contains { $0.shape == shape && $0.colour == colour }
     guard !isThere, options.allow(shape, colour) else { return nil }
     let words = voice.colours[colour.number] + " " + voice.shapes[shape.number]
-    let slots = ["a": withArticle(words), "x": words]
+    let slots = ["a": Self.withArticle(words), "x": words]
     return Utterance(
       prompt: sentence(Questions.exists.questions, slots), answer: sentence(Questions.no, slots),
       fact: AskedFact(kind: .truth, value: "no"))

@@ -4,18 +4,18 @@ enum Remarks {
   static let backgrounds: [Choices] = [
     [
       "the background is plain {t1}", "the background is {t1}", "behind everything lies a plain {t1} background",
-      "all of it is set on a {t1} background", "the backdrop is {t1} all over", "{t1} is the colour of the background",
+      "all of it is set on {a t1} background", "the backdrop is {t1} all over", "{t1} is the colour of the background",
     ],
     [
       "the background fades from {t1} to {t2}", "the background changes slowly from {t1} to {t2}",
-      "behind it a {t1} background turns into {t2}", "the backdrop passes from {t1} to {t2}",
+      "behind everything {a t1} background turns into {t2}", "the backdrop passes from {t1} to {t2}",
     ],
     [
       "one half of the background is {t1} and the other half {t2}", "the background is half {t1} and half {t2}",
       "the backdrop is divided into {t1} and {t2}", "the background is split between {t1} and {t2}",
     ],
     [
-      "the background has {t1} and {t2} stripes", "behind it are {t1} and {t2} stripes as a background",
+      "the background has {t1} and {t2} stripes", "the backdrop consists of {t1} and {t2} stripes",
       "the background is striped in {t1} and {t2}", "stripes of {t1} and {t2} make up the backdrop",
     ],
   ]
@@ -80,7 +80,8 @@ extension Speaker {
   mutating func backgroundSentence(_ background: Background) -> String {
     let tones = background.tones.map(\.rawValue)
     return sentence(
-      Remarks.backgrounds[background.pattern.number], ["t1": tones.first ?? "", "t2": tones.last ?? ""])
+      Remarks.backgrounds[background.pattern.number],
+      ["t1": tones.first ?? "", "a t1": Self.withArticle(tones.first ?? ""), "t2": tones.last ?? ""])
   }
 
   /// "The light comes from the left."

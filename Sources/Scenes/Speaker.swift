@@ -110,13 +110,13 @@ struct Speaker {
   mutating func anObject(_ object: SceneObject, _ adjectives: Adjectives = []) -> String {
     if voice.tellsColourBehind, !adjectives.contains(.texture) {
       let size = adjectives.contains(.size) ? say(Words.sizes[object.size.number]) + " " : ""
-      return withArticle(size + voice.shapes[object.shape.number]) + " in " + voice.colours[object.colour.number]
+      return Self.withArticle(size + voice.shapes[object.shape.number]) + " in " + voice.colours[object.colour.number]
     }
     if adjectives.contains(.texture), random.chance(30) {
-      return withArticle(noun(object, adjectives.subtracting(.texture))) + " "
+      return Self.withArticle(noun(object, adjectives.subtracting(.texture))) + " "
         + say(Words.texturesBehind[object.texture.number])
     }
-    return withArticle(noun(object, adjectives))
+    return Self.withArticle(noun(object, adjectives))
   }
 
   /// "the red circle".
@@ -126,7 +126,7 @@ struct Speaker {
   func place(_ place: Place) -> String { voice.places[place.number] }
 
   /// "a", or "an" before a vowel.
-  func withArticle(_ words: String) -> String {
+  static func withArticle(_ words: String) -> String {
     (words.first.map { "aeiou".contains($0) } ?? false ? "an " : "a ") + words
   }
 }
@@ -161,9 +161,9 @@ struct Voice {
     shapes = forms.map { $0.one }
     plurals = forms.map { $0.many }
     let things = Words.things[Self.rank(of: Words.things.count, &random)]
+    let picture = Words.pictures[Self.rank(of: Words.pictures.count, &random)]
     words = [
-      "thing": things.one, "things": things.many,
-      "picture": Words.pictures[Self.rank(of: Words.pictures.count, &random)],
+      "thing": things.one, "things": things.many, "picture": picture, "a picture": Speaker.withArticle(picture),
     ]
   }
 

@@ -7,6 +7,9 @@ import Scenes
 ///
 /// A record that asked a question is judged by what it asked for, any other as a description.
 enum FactStage {
+  /// A text of more bytes is no caption, and would take long to judge.
+  private static let maximumBytes = 1 << 16
+
   static let definition = StageDefinition(
     StageDeclaration(
       "facts", .link, "how much of a text about a picture of scenes is right, by the record's .json",
@@ -30,9 +33,16 @@ enum FactStage {
   }
 
   private static func text(of record: Record, _ field: String) throws(StageFailure) -> String {
-    if field == "text" { return record[Field.answer]?.text ?? "" }
-    guard let bytes = record.bytes(of: field), let text = String(validating: bytes, as: UTF8.self) else {
-      throw StageFailure(stage: "facts", message: "expected a .\(field) member of UTF-8 text, found none")
+    var text = record[Field.answer]?.text ?? ""
+    if field != "text" {
+      guard let bytes = record.bytes(of: field), let member = String(validating: bytes, as: UTF8.self) else {
+        throw StageFailure(stage: "facts", message: "expected a .\(field) member of UTF-8 text, found none")
+      }
+      text = member
+    }
+    guard text.utf8.count <= maximumBytes else {
+      throw StageFailure(
+        stage: "facts", message: "expected a text of at most \(maximumBytes) bytes, found \(text.utf8.count)")
     }
     return text
   }
@@ -50,6 +60,10 @@ private struct RecordedTruth {
     do { json = try JSONValue(parsing: bytes) } catch { throw Self.failure("\(record.originalKey).json: \(error)") }
     guard let list = json["objects"]?.array else {
       throw Self.failure("\(record.originalKey).json: expected \"objects\" as scenes writes them, found none")
+    }
+    guard list.count <= Place.all.count else {
+      throw Self.failure(
+        "\(record.originalKey).json: \"objects\": expected \(Place.all.count) at most, found \(list.count)")
     }
     var objects: [SceneObject] = []
     for value in list { objects.append(try Self.object(value, record)) }
