@@ -8,6 +8,15 @@ void mp_rms_norm_backward(const float *x, const float *weight, float eps, long c
   MP_CALL(rms_norm_backward, x, weight, eps, count, dy, dx, dweight);
 }
 
+void mp_layer_norm_backward(const float *x, const float *weight, float eps, long count, const float *dy, float *dx,
+                            float *dweight, float *dbias) {
+  MP_CALL(layer_norm_backward, x, weight, eps, count, dy, dx, dweight, dbias);
+}
+
+void mp_gelu_tanh_backward(const float *x, const float *dy, float *dx, long count) {
+  MP_CALL(gelu_tanh_backward, x, dy, dx, count);
+}
+
 void mp_silu_multiply_backward(const float *gate, const float *up, const float *dy, float *dgate, float *dup,
                                long count) {
   MP_CALL(silu_multiply_backward, gate, up, dy, dgate, dup, count);

@@ -22,6 +22,37 @@ static void ISA(rms_norm_backward)(const float *x, const float *weight, float ep
     for (long j = 0; j < count; j++) dweight[j] += dy[j] * (x[j] * scale);
 }
 
+// y = weight n + bias with n = (x - mean) s, so dx = s (g - mean(g) - n mean(g n)) with g = weight dy.
+static void ISA(layer_norm_backward)(const float *x, const float *weight, float eps, long count, const float *dy,
+                                     float *dx, float *dweight, float *dbias) {
+  v8 sums = {0};
+  long i = 0;
+  for (; i + 8 <= count; i += 8) sums += ISA(load8)(x + i);
+  float mean = ISA(fold8)(sums);
+  for (long j = i; j < count; j++) mean += x[j];
+  mean /= (float)count;
+  v8 squares = {0}, gradients = {0}, dots = {0};
+  for (i = 0; i + 8 <= count; i += 8) {
+    v8 v = ISA(load8)(x + i) - mean, g = ISA(load8)(weight + i) * ISA(load8)(dy + i);
+    squares = ISA(fma8)(v, v, squares);
+    gradients += g;
+    dots = ISA(fma8)(g, v, dots);
+  }
+  float square = ISA(fold8)(squares), gradient = ISA(fold8)(gradients), dot = ISA(fold8)(dots);
+  for (long j = i; j < count; j++) {
+    float v = x[j] - mean, g = weight[j] * dy[j];
+    square += v * v, gradient += g, dot += g * v;
+  }
+  float scale = 1.0f / __builtin_sqrtf(square / (float)count + eps);
+  float level = gradient / (float)count, share = dot / (float)count * scale * scale;
+  for (long j = 0; j < count; j++) {
+    float v = x[j] - mean;
+    dx[j] = scale * (weight[j] * dy[j] - level - v * share);
+    if (dweight) dweight[j] += dy[j] * (v * scale);
+    if (dbias) dbias[j] += dy[j];
+  }
+}
+
 // An activation f(x) = x sigmoid(z(x)), and f'(x) = s + x s (1 - s) z'(x).
 MP_INLINE void ISA(silu_slope)(v8 x, v8 *value, v8 *slope) {
   v8 s = ISA(sigmoid8)(x);
@@ -52,6 +83,18 @@ MP_INLINE void ISA(gelu_tanh_slope)(v8 x, v8 *value, v8 *slope) {
 GATED_BACKWARD(silu)
 GATED_BACKWARD(gelu_tanh)
 #undef GATED_BACKWARD
+
+static void ISA(gelu_tanh_backward)(const float *x, const float *dy, float *dx, long count) {
+  for (long i = 0; i < count; i += 8) {
+    long width = count - i < 8 ? count - i : 8;
+    v8 v = {0}, d = {0}, value, slope;
+    memcpy(&v, x + i, (size_t)width * 4);
+    memcpy(&d, dy + i, (size_t)width * 4);
+    ISA(gelu_tanh_slope)(v, &value, &slope);
+    v8 result = d * slope;
+    memcpy(dx + i, &result, (size_t)width * 4);
+  }
+}
 
 MP_INLINE v8 ISA(choose8)(i32x8 mask, v8 yes, v8 no) {
   i32x8 a, b;

@@ -4,21 +4,22 @@ import Tensors
 
 /// Random weights for a model that is to be trained from nothing.
 ///
-/// Matrices begin within ±1/√inputs, what is added to the stream of states smaller; norms as ones, biases as zeros; word
-/// embeddings with a deviation of 1, so that words and what a picture is projected to are of one scale from the start.
+/// Matrices begin within ±1/√inputs, what is added to the stream of states smaller; norms as ones, biases as zeros. Words as
+/// the first layer reads them and what a picture is projected to both begin with a deviation of 1: where the two differ,
+/// training takes long to find the picture.
 enum FreshWeights {
   /// - Parameters:
   ///   - layers: of the language model.
-  ///   - normsLackOne: whether norms are stored less 1.
-  static func store(_ name: String, seed: UInt64, layers: Int, normsLackOne: Bool) -> WeightStore {
+  ///   - isGemma: whether root-mean-square norms are stored less 1, and embeddings scaled by √width.
+  static func store(_ name: String, seed: UInt64, layers: Int, isGemma: Bool) -> WeightStore {
     WeightStore(inventing: name) { name, shape in
       let values = Tensor(rows: shape[0], columns: shape.dropFirst().reduce(1, *))
       let stream = name.utf8.reduce(mp_mix(seed, 0)) { mp_mix($0, UInt64($1)) }
-      let spread = spread(name, inputs: values.columns, layers: layers)
+      let spread = spread(name, shape: [values.rows, values.columns], layers: layers, isGemma: isGemma)
       values.withMutable { out in
         for index in 0..<values.count {
           switch spread {
-          case .constant(let value): out[index] = normsLackOne && value == 1 ? 0 : value
+          case .constant(let value): out[index] = value
           case .uniform(let most): out[index] = most * uniform(stream, index)
           }
         }
@@ -32,14 +33,20 @@ enum FreshWeights {
     case uniform(Float)
   }
 
-  private static func spread(_ name: String, inputs: Int, layers: Int) -> Spread {
+  private static func spread(_ name: String, shape: [Int], layers: Int, isGemma: Bool) -> Spread {
+    // Of a matrix that is stored as [inputs, outputs].
+    if name.hasSuffix("mm_input_projection_weight") { return .uniform((3 / Float(shape[0])).squareRoot()) }
+    if name.hasSuffix("position_embedding.weight") { return .uniform(0.5) }
     if name.hasSuffix(".bias") { return .constant(0) }
-    if name.contains("norm") || name.contains("ln_q") { return .constant(1) }
-    if name.hasSuffix("embed_tokens.weight") { return .uniform(Float(3).squareRoot()) }
-    let scale = 1 / Float(inputs).squareRoot()
-    // The last layer of the projector makes visual tokens as large as words.
+    if name.contains("norm") || name.contains("ln_q") {
+      // The tower's layer norms are stored as they are.
+      return .constant(isGemma && !name.contains("vision_tower.") ? 0 : 1)
+    }
+    let scale = 1 / Float(shape[1]).squareRoot()
+    if name.hasSuffix("embed_tokens.weight") { return .uniform(Float(3).squareRoot() * (isGemma ? scale : 1)) }
+    // The last layer of Qwen's projector makes visual tokens as large as words.
     if name.hasSuffix("merger.mlp.2.weight") { return .uniform(4 * scale) }
-    let addsToStream = ["o_proj.weight", "down_proj.weight", "attn.proj.weight"].contains { name.hasSuffix($0) }
+    let addsToStream = ["o_proj.weight", "down_proj.weight", "attn.proj.weight", "out_proj.weight", "fc2.weight"].contains { name.hasSuffix($0) }
     return .uniform(addsToStream ? scale / Float(layers).squareRoot() : scale)
   }
 

@@ -83,7 +83,7 @@ package struct ModelFiles: Sendable {
     if parameters != nil, !holdsWeights {
       let layers = try (config.object("text_config") ?? config).count("num_hidden_layers", default: 1)
       let isGemma = try family.modelType.hasPrefix("gemma")
-      return FreshWeights.store(path, seed: seed, layers: layers, normsLackOne: isGemma)
+      return FreshWeights.store(path, seed: seed, layers: layers, isGemma: isGemma)
     }
     return try WeightStore(folder: path)
   }

@@ -146,7 +146,7 @@ package struct Projector: Sendable {
   package func callAsFunction(_ pictures: [(features: Tensor, grid: VisualGrid)], _ engine: Engine) -> Tensor {
     let seen = pictures.map { picture in
       settings.pool == 1
-        ? picture.features : averagePool(picture.features, picture.grid, to: picture.grid.pooled(by: settings.pool))
+        ? picture.features : averagePool(picture.features, picture.grid, to: picture.grid.pooled(by: settings.pool), engine)
     }
     var x = layers[0](Tensor.stacking(seen), engine)
     if let resampler { x = resampler(x, sizes: seen.map(\.rows), engine) }
@@ -158,7 +158,9 @@ package struct Projector: Sendable {
   }
 }
 
-private func averagePool(_ features: Tensor, _ grid: VisualGrid, to pooled: VisualGrid) -> Tensor {
+private func averagePool(
+  _ features: Tensor, _ grid: VisualGrid, to pooled: VisualGrid, _ engine: Engine
+) -> Tensor {
   Tensors.averagePool(
-    features, height: grid.height, width: grid.width, outHeight: pooled.height, outWidth: pooled.width)
+    features, height: grid.height, width: grid.width, outHeight: pooled.height, outWidth: pooled.width, engine)
 }

@@ -75,6 +75,24 @@ package struct WeightLoader: Sendable {
     return packed(stored, name)
   }
 
+  /// A matrix that is stored as [inputs, outputs]: → [outputs, inputs].
+  func transposedMatrix(_ name: String, inputs: Int, outputs: Int) throws(WeightError) -> Weight {
+    let stored = try stored(name, [inputs, outputs])
+    guard let parameters else { return packed(stored.transposed(), name) }
+    return Weight(
+      parameters.take(stored.transposed(), name: rename(name), shape: [inputs, outputs], isTransposed: true))
+  }
+
+  /// A table whose rows are looked up and never multiplied, in f32.
+  func lookup(_ name: String, _ shape: [Int]) throws(WeightError) -> Weight {
+    let stored = try stored(name, shape)
+    if let parameters { return Weight(parameters.take(stored, name: rename(name), shape: shape)) }
+    return engine.map { Weight(stored, as: .f32, $0) } ?? Weight(weighing: stored, as: .f32)
+  }
+
+  /// The bias of a product, as floats or to be trained.
+  func bias(_ name: String, _ count: Int) throws(WeightError) -> WeightVector { try weights(name, count) }
+
   /// Stored rows, packed; `name` is what they are kept under.
   func packed(_ stored: StoredTensor, _ name: String) -> Weight {
     guard let engine else { return Weight(weighing: stored, as: partFormat) }
@@ -121,7 +139,7 @@ package struct WeightLoader: Sendable {
   /// `NAME.weight` and `NAME.bias` as a layer norm.
   package func layerNorm(_ name: String, _ width: Int, epsilon: Float) throws(WeightError) -> LayerNorm {
     LayerNorm(
-      weight: try vector(name + ".weight", width), bias: try vector(name + ".bias", width), epsilon: epsilon)
+      weight: try weights(name + ".weight", width), bias: try weights(name + ".bias", width), epsilon: epsilon)
   }
 
   /// `NAME.weight` as a root-mean-square norm whose weight is stored less 1, as in Gemma.

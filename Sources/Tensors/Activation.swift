@@ -25,7 +25,8 @@ package enum Activation: String, Sendable {
 
   /// - Parameter before: what stood in `x` before.
   private func record(_ x: Tensor, _ before: Tensor, on tape: Tape, _ engine: Engine) {
-    precondition(self == .gelu, "projectors alone are trained, and theirs is gelu")
+    precondition(self != .quickGELU, "CLIP's towers are not trained")
+    let kernel = self == .gelu ? mp_gelu_backward : mp_gelu_tanh_backward
     tape.record(x) { [unowned tape] gradient in
       let result = Tensor(rows: x.rows, columns: x.columns)
       result.withMutable { out in
@@ -33,7 +34,7 @@ package enum Activation: String, Sendable {
           gradient.withValues { gradient in
             engine.parallel(x.rows, work: 32 * x.count) { row in
               let place = row * x.columns
-              mp_gelu_backward(before + place, gradient + place, out + place, x.columns)
+              kernel(before + place, gradient + place, out + place, x.columns)
             }
           }
         }

@@ -30,21 +30,37 @@ private func turn(
   }
 }
 
-/// Averages rectangles of a grid's rows, from the upper left: [height · width, columns] → [outHeight · outWidth, columns].
-/// Rows and columns of the grid that fill no rectangle are left out.
-package func averagePool(_ x: Tensor, height: Int, width: Int, outHeight: Int, outWidth: Int) -> Tensor {
+/// Averages rectangles of grids' rows, from the upper left: [height · width, columns] → [outHeight · outWidth, columns] for
+/// each of the grids that lie one behind the other. Rows and columns of a grid that fill no rectangle are left out.
+package func averagePool(
+  _ x: Tensor, height: Int, width: Int, outHeight: Int, outWidth: Int, _ engine: Engine
+) -> Tensor {
   let (tall, wide) = (height / outHeight, width / outWidth)
-  let result = Tensor.zeros(rows: outHeight * outWidth, columns: x.columns)
-  result.withMutable { out in
-    x.withValues { values in
-      for row in 0..<outHeight * tall {
-        for column in 0..<outWidth * wide {
-          let place = out + (row / tall * outWidth + column / wide) * x.columns
-          mp_add(place, values + (row * width + column) * x.columns, x.columns)
-        }
+  let grids = x.rows / (height * width)
+  let result = Tensor.zeros(rows: grids * outHeight * outWidth, columns: x.columns)
+  let share = 1 / Float(tall * wide)
+  func forEachPair(_ body: (_ pooled: Int, _ place: Int) -> Void) {
+    for row in 0..<grids * outHeight * tall {
+      let (grid, inGrid) = (row / (outHeight * tall), row % (outHeight * tall))
+      for column in 0..<outWidth * wide {
+        let pooled = (grid * outHeight + inGrid / tall) * outWidth + column / wide
+        body(pooled * x.columns, ((grid * height + inGrid) * width + column) * x.columns)
       }
     }
-    mp_scale(out, 1 / Float(tall * wide), result.count)
+  }
+  result.withMutable { out in
+    x.withValues { values in forEachPair { mp_add(out + $0, values + $1, x.columns) } }
+    mp_scale(out, share, result.count)
+  }
+  if let tape = engine.tape, tape.wants(x) {
+    tape.record(result) { [unowned tape] gradient in
+      let spread = Tensor.zeros(rows: x.rows, columns: x.columns)
+      spread.withMutable { out in
+        gradient.withValues { values in forEachPair { mp_add(out + $1, values + $0, x.columns) } }
+        mp_scale(out, share, spread.count)
+      }
+      tape.add(spread, to: x)
+    }
   }
   return result
 }

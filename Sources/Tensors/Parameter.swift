@@ -9,15 +9,28 @@ package final class Parameter: @unchecked Sendable {
   package let shape: [Int]
   /// The first dimension by the rest; a vector is one row.
   package let values: Tensor
+  /// Whether a file holds it with rows and columns exchanged; `shape` is the file's.
+  package let isTransposed: Bool
   /// Whether training changes it; nothing gathers gradients of the others.
   package var isTrained: Bool
   package private(set) var gradient: Tensor?
 
-  package init(name: String, shape: [Int], values: Tensor, isTrained: Bool) {
+  package init(name: String, shape: [Int], values: Tensor, isTransposed: Bool = false, isTrained: Bool) {
     self.name = name
     self.shape = shape
     self.values = values
+    self.isTransposed = isTransposed
     self.isTrained = isTrained
+  }
+
+  /// The values as a file holds them.
+  package var storedValues: Tensor {
+    guard isTransposed else { return values }
+    let result = Tensor(rows: values.columns, columns: values.rows)
+    result.withMutable { out in
+      values.withValues { mp_transpose($0, values.columns, values.rows, values.columns, out, values.rows) }
+    }
+    return result
   }
 
   /// Adds to the gradient; `gradient` belongs to the parameter from then on.
@@ -43,13 +56,17 @@ package final class ParameterSet: @unchecked Sendable {
   package init(isTrained: Bool = false) { self.isTrained = isTrained }
 
   /// Takes up a stored tensor.
-  package func take(_ stored: StoredTensor, name: String, shape: [Int]) -> Parameter {
+  ///
+  /// - Parameter isTransposed: whether it is the transpose of what the file holds in this shape.
+  package func take(
+    _ stored: StoredTensor, name: String, shape: [Int], isTransposed: Bool = false
+  ) -> Parameter {
     let isVector = shape.count == 1
     let values = Tensor(rows: isVector ? 1 : stored.rows, columns: isVector ? stored.rows : stored.columns)
     values.withMutable { out in
       for row in 0..<stored.rows { stored.copyRow(row, to: out + row * stored.columns) }
     }
-    let parameter = Parameter(name: name, shape: shape, values: values, isTrained: isTrained)
+    let parameter = Parameter(name: name, shape: shape, values: values, isTransposed: isTransposed, isTrained: isTrained)
     all.append(parameter)
     return parameter
   }

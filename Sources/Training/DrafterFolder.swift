@@ -96,7 +96,7 @@ package struct DrafterFolder: Sendable {
 
   private func write(_ parameters: ParameterSet, to path: String, _ type: ElementType) throws(WeightError) {
     try SafetensorsWriter.write(
-      parameters.all.map { .init(name: $0.name, shape: $0.shape, type: type, values: $0.values) }, to: path)
+      parameters.all.map { .init(name: $0.name, shape: $0.shape, type: type, values: $0.storedValues) }, to: path)
   }
 
   private func write(_ optimizer: AdamW, to path: String) throws(WeightError) {

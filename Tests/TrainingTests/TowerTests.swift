@@ -7,17 +7,21 @@ import Testing
 
 /// Training a whole vision-language model: the loss falls along its gradient as fast as the gradient says.
 @Suite struct TowerTests {
-  private func student(_ parameters: ParameterSet, _ engine: Engine) throws -> Student {
-    let files = try ModelFiles(
-      path: root + "/examples/models/random-target", engine: engine, parameters: parameters)
+  static let models = ["examples/models/random-target", "Tests/Fixtures/models/gemma3-hub"]
+
+  private func student(_ model: String, _ parameters: ParameterSet, _ engine: Engine) throws -> Student {
+    let files = try ModelFiles(path: root + "/" + model, engine: engine, parameters: parameters)
     let parts = try files.family.load(files)
     let tower = try #require(parts.vision as? any TrainableVision)
     return Student(language: parts.language, sight: .tower(tower), modelParameters: parameters)
   }
 
-  /// Two pictures of different sizes and a text, with what their visual tokens show.
-  private func examples(_ tower: any TrainableVision) -> [TrainingExample] {
-    let grids = [PatchGrid(height: 4, width: 6), PatchGrid(height: 10, width: 4)]
+  /// Two pictures, of different sizes where the model allows that, and a text, with what their visual tokens show.
+  private func examples(_ tower: any TrainableVision, _ model: String) -> [TrainingExample] {
+    let grids =
+      model.contains("gemma3")
+      ? [PatchGrid(height: 4, width: 4), PatchGrid(height: 4, width: 4)]
+      : [PatchGrid(height: 4, width: 6), PatchGrid(height: 10, width: 4)]
     var examples = grids.enumerated().map { index, grid in
       let count = tower.visualTokens(grid)
       let prompt = [5, 6] + Array(repeating: tower.imageToken, count: count) + [7, Int32(8 + index)]
@@ -35,10 +39,10 @@ import Testing
     return examples
   }
 
-  @Test func theLossFallsAsItsGradientSays() throws {
+  @Test(arguments: models) func theLossFallsAsItsGradientSays(model: String) throws {
     let engine = Engine(threads: 2)
     let parameters = ParameterSet()
-    let student = try student(parameters, engine)
+    let student = try student(model, parameters, engine)
     student.train(Set(Student.Part.allCases))
     var losses = LossSettings()
     losses.cells = 0.5
@@ -46,7 +50,7 @@ import Testing
     let trainer = Trainer(
       student, losses: losses, optimizer: AdamW.Settings(),
       schedule: Schedule(peak: 0, shape: .constant, warmup: 0, steps: 1, least: 1), recomputes: false, engine)
-    let batch = examples(try #require(student.tower))
+    let batch = examples(try #require(student.tower), model)
     func total() -> Double {
       let sums = trainer.gatherGradients(batch, share: 1, cellShare: 0.5)
       return sums.loss + 0.5 * sums.cellLoss
@@ -55,8 +59,15 @@ import Testing
     let gradients = trainer.optimizer.parameters.map { $0.gradient?.values ?? [] }
     #expect(gradients.allSatisfy { !$0.isEmpty })
     // Along the gradient of one part at a time, so that none hides behind another.
-    for part in ["visual.patch", "visual.blocks", "visual.merger", "model.layers", "embed_tokens", "cells."] {
+    let parts =
+      model.contains("gemma3")
+      ? [
+        "patch_embedding", "position_embedding", "layer_norm", "encoder.layers", "post_layernorm", "projection_weight",
+        "soft_emb_norm", "model.layers", "embed_tokens", "cells.",
+      ] : ["visual.patch", "visual.blocks", "visual.merger", "model.layers", "embed_tokens", "cells."]
+    for part in parts {
       let chosen = zip(trainer.optimizer.parameters, gradients).filter { $0.0.name.contains(part) }
+      #expect(!chosen.isEmpty, "\(part)")
       let square = chosen.reduce(0) { $0 + $1.1.reduce(0) { $0 + Double($1) * Double($1) } }
       // The loss moves by a tenth: more would leave the slope, less would drown in rounding.
       let step = 0.1 / square
@@ -78,7 +89,7 @@ import Testing
   @Test func lessonsTeachTheTowerAlone() throws {
     let engine = Engine(threads: 2)
     let parameters = ParameterSet()
-    let student = try student(parameters, engine)
+    let student = try student(Self.models[0], parameters, engine)
     student.train([.vision])
     var losses = LossSettings()
     (losses.answers, losses.cells, losses.cellKinds) = (0, 1, 4)
@@ -86,7 +97,7 @@ import Testing
       student, losses: losses, optimizer: AdamW.Settings(),
       schedule: Schedule(peak: 0.003, shape: .constant, warmup: 0, steps: 1, least: 1), recomputes: false, engine)
     let before = parameters.all.map(\.values.values)
-    let batch = examples(try #require(student.tower))
+    let batch = examples(try #require(student.tower), Self.models[0])
     var known = 0.0
     for _ in 0..<120 { known = try trainer.step([batch]).cells?.known ?? 0 }
     #expect(known == 1)

@@ -109,6 +109,11 @@ void mp_sum(const float *x, const float *y, float *out, long count);
 /// The gradients of a row of mp_rms_norm: dx, and dweight added to what is there; NULL where it is not wanted.
 void mp_rms_norm_backward(const float *x, const float *weight, float eps, long count, const float *dy, float *dx,
                           float *dweight);
+/// The gradients of a row of mp_layer_norm: dx, and those of weight and bias added to what is there; NULL where not wanted.
+void mp_layer_norm_backward(const float *x, const float *weight, float eps, long count, const float *dy, float *dx,
+                            float *dweight, float *dbias);
+/// The gradient of mp_gelu_tanh, from what stood in x before it.
+void mp_gelu_tanh_backward(const float *x, const float *dy, float *dx, long count);
 /// The gradients of mp_silu_multiply, from what stood in gate before it.
 void mp_silu_multiply_backward(const float *gate, const float *up, const float *dy, float *dgate, float *dup,
                                long count);

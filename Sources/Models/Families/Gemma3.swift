@@ -1,7 +1,7 @@
 import Tensors
 
 /// Gemma 3: a SigLIP tower, average pooling, and Gemma 3's language model.
-package struct Gemma3: VisionModel {
+package struct Gemma3: TrainableVision {
   /// The family as the list of families has it.
   package static let family = ModelFamily(
     modelType: "gemma3",
@@ -104,10 +104,16 @@ package struct Gemma3: VisionModel {
 
   /// The tower's output, averaged over squares of patches: [visual tokens, hidden].
   package func features(_ patches: Tensor, grid: PatchGrid, _ engine: Engine) -> Tensor {
-    averagePool(
-      postNorm(tower(embedding(patches, engine), depth: configuration.vision.layers, engine), engine),
-      height: configuration.vision.side, width: configuration.vision.side, outHeight: configuration.tokensPerSide,
-      outWidth: configuration.tokensPerSide)
+    features(patches, grids: [grid], engine)
+  }
+
+  /// Every picture has the same grid.
+  package func features(_ patches: Tensor, grids: [PatchGrid], _ engine: Engine) -> Tensor {
+    let sizes = configuration.vision
+    let states = tower(embedding(patches, engine), depth: sizes.layers, pictures: grids.count, engine)
+    return averagePool(
+      postNorm(states, engine), height: sizes.side, width: sizes.side, outHeight: configuration.tokensPerSide,
+      outWidth: configuration.tokensPerSide, engine)
   }
 
   package func project(_ features: Tensor, _ engine: Engine) -> Tensor {
@@ -145,10 +151,10 @@ package struct Gemma3: VisionModel {
     tower = try VisionTransformer(vision, weights: seeing, prefix: prefix + "encoder.")
     postNorm = try loader.layerNorm(prefix + "post_layernorm", vision.hidden, epsilon: vision.epsilon)
     softNorm = try loader.offsetNorm("multi_modal_projector.mm_soft_emb_norm", vision.hidden, epsilon: vision.epsilon)
-    // Stored as [inputs, outputs], under a name without a suffix.
-    let name = "multi_modal_projector.mm_input_projection_weight"
-    let projector = try loader.stored(name, [vision.hidden, configuration.language.sizes.hidden])
-    projection = Linear(weight: seeing.packed(projector.transposed(), name), bias: nil)
+    let projector = try seeing.transposedMatrix(
+      "multi_modal_projector.mm_input_projection_weight", inputs: vision.hidden,
+      outputs: configuration.language.sizes.hidden)
+    projection = Linear(weight: projector, bias: nil)
     language = try Gemma3Text(configuration.language, loader)
     try loader.finish()
   }

@@ -44,7 +44,7 @@ package struct VisionTransformerConfiguration: Sendable, Equatable {
 struct PatchEmbedding: Sendable {
   let patch: Linear
   /// [rows before the patches + patches, hidden].
-  let positions: Tensor
+  let positions: Weight
 
   /// - Parameter leading: rows that stand before the patches, such as a class token.
   init(
@@ -53,16 +53,21 @@ struct PatchEmbedding: Sendable {
     let name = prefix + "patch_embedding"
     patch = Linear(
       weight: try weights.matrix(name + ".weight", [sizes.hidden, 3, sizes.patchSize, sizes.patchSize]),
-      bias: bias ? WeightVector(try weights.vector(name + ".bias", sizes.hidden)) : nil)
+      bias: bias ? try weights.bias(name + ".bias", sizes.hidden) : nil)
     let rows = sizes.side * sizes.side + leading
-    positions = Tensor(
-      rows: rows, columns: sizes.hidden,
-      values: try weights.stored(prefix + "position_embedding.weight", [rows, sizes.hidden]).values)
+    positions = try weights.lookup(prefix + "position_embedding.weight", [rows, sizes.hidden])
   }
 
-  /// patches [patches, patchWidth], behind the leading rows → [rows, hidden].
-  func callAsFunction(_ patches: Tensor, behind leading: [Tensor] = [], _ engine: Engine) -> Tensor {
-    adding(Tensor.stacking(leading + [patch(patches, engine)]), positions, engine)
+  /// patches [patches, patchWidth] of one picture, behind the leading rows → [rows, hidden].
+  func callAsFunction(_ patches: Tensor, behind leading: [Tensor], _ engine: Engine) -> Tensor {
+    adding(
+      Tensor.stacking(leading + [patch(patches, engine)]), positions.rows(Array(0..<positions.rows), engine), engine)
+  }
+
+  /// The patches of pictures, one behind the other → [patches, hidden].
+  func callAsFunction(_ patches: Tensor, _ engine: Engine) -> Tensor {
+    let places = (0..<patches.rows).map { $0 % positions.rows }
+    return adding(patch(patches, engine), positions.rows(places, engine), engine)
   }
 }
 
@@ -110,12 +115,16 @@ struct VisionTransformer: Sendable {
   }
 
   /// Runs the first `depth` blocks: [rows, hidden] → [rows, hidden].
-  func callAsFunction(_ x: Tensor, depth: Int, _ engine: Engine) -> Tensor {
+  ///
+  /// - Parameter pictures: how many lie one behind the other, each on its own.
+  func callAsFunction(_ x: Tensor, depth: Int, pictures: Int = 1, _ engine: Engine) -> Tensor {
+    let rows = x.rows / pictures
+    let spans = (0..<pictures).map { $0 * rows..<($0 + 1) * rows }
     var x = x
     for block in blocks.prefix(depth) {
       let parts = products(of: block.attentionNorm(x, engine), with: [block.query, block.key, block.value], engine)
       let mixed = attendWithin(
-        [0..<x.rows], AttentionInput(query: (parts[0], 0), key: (parts[1], 0), value: (parts[2], 0)),
+        spans, AttentionInput(query: (parts[0], 0), key: (parts[1], 0), value: (parts[2], 0)),
         AttentionHeads(count: configuration.heads, width: configuration.hidden / configuration.heads), engine)
       x = adding(x, block.output(mixed, engine), engine)
       let inner = block.inner(block.feedForwardNorm(x, engine), engine)
