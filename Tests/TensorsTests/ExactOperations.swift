@@ -51,6 +51,15 @@ func exactNorm(_ x: Exact, _ weight: Exact, epsilon: Double, offset: Double = 0)
   return Exact(x.rows, x.columns) { x[$0, $1] * scales[$0] * (weight[0, $1] + offset) }
 }
 
+func exactLayerNorm(_ x: Exact, _ weight: Exact, _ bias: Exact, epsilon: Double) -> Exact {
+  Exact(x.rows, x.columns) { row, column in
+    let values = (0..<x.columns).map { x[row, $0] }
+    let mean = values.reduce(0, +) / Double(x.columns)
+    let variance = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(x.columns)
+    return (x[row, column] - mean) / (variance + epsilon).squareRoot() * weight[0, column] + bias[0, column]
+  }
+}
+
 func exactSilu(_ x: Double) -> Double { x / (1 + exp(-x)) }
 func exactGelu(_ x: Double) -> Double { 0.5 * x * (1 + erf(x / 2.0.squareRoot())) }
 func exactGeluTanh(_ x: Double) -> Double {

@@ -42,11 +42,34 @@ import Testing
     }.expect { $0[0].mapping(exact) * $0[1] }
   }
 
-  @Test func gelu() {
+  @Test(arguments: [Activation.gelu, .geluTanh]) func gelu(activation: Activation) {
+    let exact = activation == .gelu ? exactGelu : exactGeluTanh
     Differentiable([(3, 13)], magnitude: 5) { x, _, engine in
-      Activation.gelu.apply(to: x[0], engine)
+      activation.apply(to: x[0], engine)
       return x[0]
-    }.expect { $0[0].mapping(exactGelu) }
+    }.expect { $0[0].mapping(exact) }
+  }
+
+  /// Two grids of 5 × 7, of which the last row and column fill no rectangle.
+  @Test func pooling() {
+    Differentiable([(70, 3)]) { x, _, engine in
+      averagePool(x[0], height: 5, width: 7, outHeight: 2, outWidth: 3, engine)
+    }.expect { input in
+      let x = input[0]
+      return Exact(12, 3) { row, column in
+        let (grid, top, left) = (row / 6, row % 6 / 3 * 2, row % 3 * 2)
+        return [(0, 0), (0, 1), (1, 0), (1, 1)].reduce(0) { sum, step in
+          sum + x[grid * 35 + (top + step.0) * 7 + left + step.1, column] / 4
+        }
+      }
+    }
+  }
+
+  /// Of more rows than one task sums over; ε is large enough to count.
+  @Test(arguments: [2, 5, 8, 21]) func layerNorm(width: Int) {
+    Differentiable([(70, width)], weights: [(1, width), (1, width)]) { x, w, engine in
+      LayerNorm(weight: WeightVector(w[0]), bias: WeightVector(w[1]), epsilon: 0.01)(x[0], engine)
+    }.expect(sample: 200) { exactLayerNorm($0[0], $0[1], $0[2], epsilon: Double(Float(0.01))) }
   }
 
   @Test(arguments: [0.4, 3]) func softCapping(cap: Double) {
