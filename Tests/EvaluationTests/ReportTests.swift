@@ -147,24 +147,27 @@ private let all = ["plain", "ngram", "text-only", "text-only-tuned", "fixed", "p
   let page = try #require(PageReader(Report(head(), board.standings).page))
   let lines = try board.lines.map { try JSONValue(parsing: $0) }.filter { $0["temperature"]?.double == 0 }
   #expect(lines.count == 1 + 6 * 2 + 4)
-  func shown(_ value: JSONValue?, _ decimals: Int) -> String {
-    value?.double.map { String(format: "%.\(decimals)f", $0) } ?? "–"
+  // Lines are rounded to four decimals before: the last digit shown may differ by one.
+  func shows(_ cell: String, _ name: String, _ line: JSONValue, _ decimals: Int) -> Bool {
+    let expected = [line[name]?.double].compactMap { $0 } + (line[name + "_ci"]?.array ?? []).compactMap(\.double)
+    let found = cell.split { " …".contains($0) }.compactMap { Double($0) }
+    guard !expected.isEmpty else { return cell == "–" }
+    let isWhole = found.count == expected.count || found.count == 1
+    return isWhole && zip(found, expected).allSatisfy { abs($0 - $1) <= 0.501 * pow(10, -Double(decimals)) + 5e-5 }
   }
   for line in lines {
     let method = line["method"]?.string ?? ""
     let gamma = method == "plain" ? "–" : line["gamma"]?.int.map(String.init) ?? "auto"
     let row = try #require(page.row(method, gamma))
     #expect(row.count == 10 && row[2] == "4")
-    #expect(row[3] == shown(line["mal"], 2))
-    let interval = (line["mal_with_bonus_ci"]?.array ?? []).map { shown($0, 2) }.joined(separator: "…")
-    #expect(row[4] == "\(shown(line["mal_with_bonus"], 2)) \(interval)")
-    #expect(row[5] == shown(line["tvd"], 3))
-    #expect(row[7].hasPrefix(shown(line["speed_vs_plain"], 2)))
-    #expect(row[8].hasPrefix(shown(line["speed_vs_text_only"], 2)))
+    #expect(shows(row[3], "mal", line, 2) && shows(row[4], "mal_with_bonus", line, 2), "\(row)")
+    #expect(shows(row[5], "tvd", line, 3), "\(row)")
+    #expect(shows(row[7], "speed_vs_plain", line, 2) && shows(row[8], "speed_vs_text_only", line, 2), "\(row)")
+    #expect(row[4].contains("…") && row[7].contains("…"))
     #expect(row[9] == (method == "fixed" ? "NO" : "yes"))
   }
-  let best = try #require(lines.compactMap { $0["mal"]?.double }.max())
-  #expect(page.bold.contains(String(format: "%.2f", best)))
+  let lengths = page.rows.filter { $0.count == 10 }.compactMap { Double($0[3]) }
+  #expect(page.bold.contains(String(format: "%.2f", lengths.max() ?? 0)))
 }
 
 @Test func hostileTextStaysText() throws {

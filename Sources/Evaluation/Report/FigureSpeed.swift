@@ -36,7 +36,9 @@ struct FigureSpeed {
         + "and as (1 + a + … + a^γ) / (V(γ) + γ·c) has it from its acceptance a and the cost c of a draft token. Right: "
         + "the acceptance from which drafting gains, over c, for γ = 1 (lowest) to 8 (highest): above its line a "
         + "drafter gains, below it loses. Seconds are in plain decoding's seconds per token; a pass of the target over "
-        + "γ draft tokens took V(γ) = 1 + \(NumberText.fixed(model.perRow, 3))·γ.",
+        + "γ draft tokens took V(γ) = 1 + \(NumberText.fixed(model.perRow, 3))·γ."
+        + (model.perRow < 1
+          ? "" : " That is as much as the tokens are worth: no drafter can gain, and there are no lines."),
       panels: [curve, breakEven].compactMap { $0 })
   }
 
@@ -62,7 +64,7 @@ struct FigureSpeed {
     let auto = own.first { $0.setting.gamma == nil }?.overPlain.value
     if let auto {
       plot.line(
-        [(x: -0.3, y: auto), (x: Double(last) + 0.3, y: auto)], Stroke(colour: "#00735a", dash: "9 4", width: 1.5))
+        [(x: -0.3, y: auto), (x: Double(last) + 0.3, y: auto)], Stroke(colour: "#222222", dash: "9 4", width: 1.5))
     }
     return Markup(
       "div", ["class": "panel"],
@@ -101,7 +103,7 @@ struct FigureSpeed {
       ),
     ]
     if let auto {
-      let chosen = MethodLook(colour: "#00735a", dash: "9 4", marker: .plus)
+      let chosen = MethodLook(colour: "#222222", dash: "9 4", marker: .plus)
       entries.append((chosen.sample(isMarked: false), "γ chosen as it goes: \(NumberText.fixed(auto, 2))"))
     }
     return Legend.list(entries)
@@ -115,19 +117,23 @@ struct FigureSpeed {
     var plot = Plot(
       Axis("c, cost of a draft token", upTo: widest), .share("acceptance a"))
     for gamma in 1...8 { draw(gamma, widest, &plot) }
-    for (gamma, place) in [(1, 0.5), (2, 0.38), (4, 0.25), (8, 0.1)] {
-      let cost = place * max(0.1, 1 - model.perRow)
-      if let acceptance = model.breakEven(draftStep: cost, gamma) {
-        plot.label("γ = \(gamma)", cost, acceptance, anchor: "middle", lift: -4)
-      }
+    // Where the lines have come near each other, outside of the first and the last: drafters lie further left.
+    let cost = 0.6 * (1 - model.perRow)
+    if cost > 0.05, let low = model.breakEven(draftStep: cost, 1), let high = model.breakEven(draftStep: cost, 8) {
+      plot.label("γ = 1", cost, low, shift: 4, lift: -16)
+      plot.label("γ = 8", cost, high, anchor: "end", shift: -4, lift: 9)
     }
     for point in points where point.costs.draftStep <= 3 {
       plot.mark(max(0, point.costs.draftStep), point.costs.acceptance, MethodLook.of(point.method))
     }
-    let names = points.map { point in
+    var names = points.map { point in
       let (a, c) = (NumberText.fixed(point.costs.acceptance, 3), NumberText.fixed(point.costs.draftStep, 3))
       let beyond = point.costs.draftStep <= 3 ? "" : ", right of the figure"
       return (sample: Self.sample(point.method), name: "\(point.method): a = \(a), c = \(c)\(beyond)")
+    }
+    if (1...8).contains(gamma), model.perRow < 1 {
+      let line = MethodLook(colour: "#222222", dash: nil, marker: .plus)
+      names.append((line.sample(isMarked: false), "break-even for γ = \(gamma)"))
     }
     return Markup(
       "div", ["class": "panel"],

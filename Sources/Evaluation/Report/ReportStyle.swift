@@ -14,7 +14,7 @@ enum ReportStyle {
     dd { margin: 0; overflow-wrap: anywhere; unicode-bidi: isolate; }
     .wide { overflow-x: auto; }
     table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; width: 100%; }
-    th, td { padding: .2rem .55rem; text-align: right; white-space: nowrap; }
+    th, td { padding: .12rem .55rem; text-align: right; white-space: nowrap; }
     thead th { border-bottom: 1.5px solid #333; vertical-align: bottom; white-space: normal; font-weight: 600; }
     tbody td { border-bottom: 1px solid #e4e4e4; }
     .group th { text-align: left; padding-top: .9rem; border-bottom: 1px solid #999; unicode-bidi: isolate; }
@@ -29,7 +29,7 @@ enum ReportStyle {
     svg .grid { stroke: #e6e6e6; fill: none; }
     svg .axis { stroke: #444; fill: none; stroke-width: 1.2px; }
     .legend { list-style: none; margin: .1rem 0 .6rem; padding: 0; display: flex; flex-wrap: wrap; gap: .1rem 1.2rem;
-      font-size: .85rem; }
+      font-size: .85em; }
     .legend li { display: flex; align-items: center; gap: .4rem; }
     .sample { flex: none; }
     article { display: grid; grid-template-columns: 11rem 1fr 1fr; gap: 1rem 1.4rem; padding: 1rem 0;
@@ -41,9 +41,9 @@ enum ReportStyle {
     .tokens { white-space: pre-wrap; line-height: 1.9; overflow-wrap: anywhere; }
     .tokens.key { white-space: normal; }
     .drafted { background: #e3f1dc; border: 1px solid #7fae6c; border-bottom: 2.5px solid #3d7a26; border-radius: 3px;
-      padding: 0 1px; margin: 0 1px; }
+      padding: 0 1px; margin: 0 1px; -webkit-box-decoration-break: clone; box-decoration-break: clone; }
     .own { padding: 0 1px; }
-    @media (max-width: 50rem) { article { grid-template-columns: 1fr; } }
+    @media screen and (max-width: 50rem) { article { grid-template-columns: 1fr; } }
     @page { size: A4; margin: 14mm; }
     @media print {
       body { padding: 0; max-width: none; font-size: 9.5pt; }
@@ -51,9 +51,14 @@ enum ReportStyle {
       th, td { padding: .1rem .3rem; }
       .wide { overflow: visible; }
       thead { display: table-header-group; }
-      h2, figcaption, .group { break-after: avoid; }
-      tr, .panel, article { break-inside: avoid; }
-      .panel { flex-basis: 47%; }
+      h2, figcaption, .legend, .group, .key { break-after: avoid; }
+      figcaption, tr, .key, .panel, article { break-inside: avoid; }
+      .legend, small, .picture { font-size: .85em; }
+      .picture img { max-width: 8rem; max-height: 8rem; }
+      article { grid-template-columns: 8rem 1fr 1fr; gap: .6rem 1rem; padding: .6rem 0; }
+      .tokens { line-height: 1.7; }
+      .panels { display: block; }
+      .panel { display: inline-block; width: 48%; margin: 0 1% .8rem 0; vertical-align: top; }
       .drafted, svg { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
     }
 

@@ -29,8 +29,7 @@ struct ReportTable {
         name: "speed vs plain", text: { NumberText.fixed($0.overPlain.value, 2) }, interval: \.overPlain.interval,
         worth: \.overPlain.value),
       Column(
-        name: "speed vs text-only", text: { NumberText.fixed($0.overText.value, 2) }, interval: \.overText.interval,
-        worth: \.overText.value),
+        name: "speed vs text-only", text: { NumberText.fixed($0.overText.value, 2) }, interval: \.overText.interval),
       Column(name: "identical", text: { $0.tally.isIdentical ? "yes" : "NO" }, isWords: true),
     ]
   }
@@ -58,8 +57,9 @@ struct ReportTable {
         "p", [:],
         """
         mal: mean accepted length, draft tokens that stood per call of the target; with bonus: and the target's own \
-        token. TVD: mean total variation distance. Speeds are of decoding alone, over the same records, and 1 is as fast. \
-        Small: 95 % intervals. Identical: whether all answers are those of plain decoding. The best of each group is bold.
+        token. TVD: mean total variation distance. Speeds are of decoding alone, over the same records; 1 is as fast. \
+        Text-only drafting is the one at the same γ, so that rows of different γ have different ones. Small: 95 % \
+        intervals. Identical: whether all answers are those of plain decoding. The best of each group is bold.
         """),
       Markup(
         "div", ["class": "wide"],
@@ -76,7 +76,7 @@ struct ReportTable {
   }
 
   private func group(_ place: Findings.Place) -> Markup {
-    let rows = findings.standings(at: place)
+    let rows = Self.sorted(findings.standings(at: place))
     guard !rows.isEmpty else { return Markup([]) }
     let best = columns.map { column -> String? in
       let worthy = rows.filter { column.worth($0)?.isFinite == true }
@@ -87,6 +87,15 @@ struct ReportTable {
       "tr", ["class": "group"],
       Markup("th", ["colspan": "\(columns.count)", "scope": "rowgroup"], Markup(text: place.title)))
     return Markup("tbody", [:], title, Markup(rows.map { row($0, best) }))
+  }
+
+  /// Methods in the order of the lines, each with γ from 1 on and what was chosen last.
+  private static func sorted(_ rows: [Standing]) -> [Standing] {
+    var methods: [String] = []
+    for row in rows where !methods.contains(row.setting.method) { methods.append(row.setting.method) }
+    return methods.flatMap { method in
+      rows.filter { $0.setting.method == method }.sorted { ($0.setting.gamma ?? .max) < ($1.setting.gamma ?? .max) }
+    }
   }
 
   private func row(_ standing: Standing, _ best: [String?]) -> Markup {
