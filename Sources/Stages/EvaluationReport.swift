@@ -10,7 +10,7 @@ final class EvaluationReport {
   private let file: RecordFile
   private let requests: TargetRequests
   private let head: Report.Head
-  /// What examples are of: drafters with and without the picture, at the lowest temperature and the γ of the comparison.
+  /// What examples are of: drafting with and without the picture, at the lowest temperature and the γ compared at.
   private let shown: [Setting]
   private var examples: [ReportExample] = []
 
