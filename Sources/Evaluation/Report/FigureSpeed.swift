@@ -34,9 +34,9 @@ struct FigureSpeed {
       "Where drafting gains and where it loses",
       "Left: the MASSV drafter's speed against plain decoding (decoding alone) over γ, as measured with 95 % "
         + "intervals, and as (1 + a + … + a^γ) / (V(γ) + γ·c) has it from its acceptance a and the cost c of a draft "
-        + "token. Right: the acceptance from which drafting gains, over c, for γ = 1 (lowest) to 8 (highest): above its line a "
-        + "drafter gains, below it loses. Seconds are in plain decoding's seconds per token; a pass of the target over "
-        + "γ draft tokens took V(γ) = 1 + \(NumberText.fixed(model.perRow, 3))·γ."
+        + "token. Right: the acceptance from which drafting gains, over c, for γ = 1 (lowest) to 8 (highest): "
+        + "above its line a drafter gains, below it loses. Seconds are in plain decoding's seconds per token; "
+        + "a pass of the target over γ draft tokens took V(γ) = 1 + \(NumberText.fixed(model.perRow, 3))·γ."
         + (model.perRow < 1
           ? "" : " That is as much as the tokens are worth: no drafter can gain, and there are no lines."),
       panels: [curve, breakEven].compactMap { $0 })
