@@ -48,6 +48,8 @@ package struct Setting: Sendable, Hashable {
   package static let plain = "plain"
   /// The method that drafts without the picture.
   package static let textOnly = "text-only"
+  /// The method that drafts with the picture, as trained on the target's own answers.
+  package static let massv = "massv"
 }
 
 /// What a setting made of one record.

@@ -1,6 +1,4 @@
-import JSON
-
-/// All outcomes, by setting and task, and the lines that sum them up.
+/// All outcomes, by setting and task, and what they come to.
 package struct Scoreboard: Sendable {
   private struct Place: Hashable {
     let setting: Setting
@@ -25,77 +23,36 @@ package struct Scoreboard: Sendable {
     tallies[Place(setting: setting, task: task), default: Tally()].add(outcome)
   }
 
-  /// A JSON line for each task and setting that has answered anything.
-  package var lines: [[UInt8]] {
+  /// What every setting made of every task that it has answered anything of, in the order of the lines.
+  package var standings: [Standing] {
     tasks.flatMap { task in
       settings.compactMap { setting in
-        tallies[Place(setting: setting, task: task)].map { line($0, setting, task) }
+        tallies[Place(setting: setting, task: task)].map { standing($0, setting, task) }
       }
     }
   }
 
-  private func line(_ tally: Tally, _ setting: Setting, _ task: String) -> [UInt8] {
-    JSONWriter.line { writer in
-      writer.key("method")
-      writer.string(setting.method)
-      writer.key("temperature")
-      writer.number(setting.temperature)
-      writer.key("task")
-      writer.string(task)
-      writer.key("gamma")
-      setting.gamma.map { writer.integer($0) } ?? writer.string("auto")
-      writeCounts(tally, &writer)
-      writeAcceptance(tally, &writer)
-      writeSpeed(tally, setting, task, &writer)
-      writer.key("seconds")
-      writer.object { writer in
-        for (name, path) in PhaseSeconds.names {
-          writer.key(name)
-          writer.number(tally.seconds[keyPath: path])
-        }
-      }
-      writer.key("identical")
-      writer.bool(tally.isIdentical)
-    }
+  /// A JSON line for each of them.
+  package var lines: [[UInt8]] { standings.map(\.line) }
+
+  private func standing(_ tally: Tally, _ setting: Setting, _ task: String) -> Standing {
+    let plain = baseline(Setting.plain, of: setting, task)
+    let text = baseline(Setting.textOnly, of: setting, task)
+    return Standing(
+      setting: setting, task: task, tally: tally,
+      accepted: measured(tally.ratio(\.accepted, by: \.rounds)),
+      acceptedWithBonus: measured(tally.ratio(\.acceptedWithBonus, by: \.rounds)),
+      distance: measured(tally.ratio(\.distance, by: \.places)),
+      overPlain: measured(plain.map { tally.speed(over: $0, \.roundTokens, \.decoding) }),
+      wholeOverPlain: measured(plain.map { tally.speed(over: $0, \.tokens, \.whole) }),
+      overText: measured(text.map { tally.speed(over: $0, \.roundTokens, \.decoding) }),
+      wholeOverText: measured(text.map { tally.speed(over: $0, \.tokens, \.whole) }))
   }
 
-  private func writeCounts(_ tally: Tally, _ writer: inout JSONWriter) {
-    let counts = [
-      ("records", tally.samples.count), ("tokens", tally.tokens), ("rounds", tally.rounds), ("drafted", tally.drafted),
-      ("accepted", tally.accepted),
-    ]
-    for (name, count) in counts {
-      writer.key(name)
-      writer.integer(count)
-    }
-  }
-
-  private func writeAcceptance(_ tally: Tally, _ writer: inout JSONWriter) {
-    write("mal", tally.ratio(\.accepted, by: \.rounds), &writer)
-    write("mal_with_bonus", tally.ratio(\.acceptedWithBonus, by: \.rounds), &writer)
-    writer.key("acceptance_by_position")
-    writer.array { writer in for share in tally.acceptance { writer.number(share, decimals: 4) } }
-    for (name, counts) in [("examined_by_position", tally.examinedAt), ("accepted_by_position", tally.acceptedAt)] {
-      writer.key(name)
-      writer.array { writer in for count in counts { writer.integer(count) } }
-    }
-    write("tvd", tally.ratio(\.distance, by: \.places), &writer)
-    writer.key("tvd_histogram")
-    if let histogram = tally.histogram {
-      writer.array { writer in for count in histogram.counts { writer.integer(count) } }
-    } else {
-      writer.null()
-    }
-  }
-
-  private func writeSpeed(_ tally: Tally, _ setting: Setting, _ task: String, _ writer: inout JSONWriter) {
-    write("tokens_per_s", tally.ratio(\.roundTokens, by: \.decoding).value, &writer)
-    write("whole_tokens_per_s", tally.ratio(\.tokens, by: \.whole).value, &writer)
-    for (name, method) in [("plain", Setting.plain), ("text_only", Setting.textOnly)] {
-      let other = baseline(method, of: setting, task)
-      write("speed_vs_\(name)", other.map { tally.speed(over: $0, \.roundTokens, \.decoding) }, &writer)
-      write("whole_speed_vs_\(name)", other.map { tally.speed(over: $0, \.tokens, \.whole) }, &writer)
-    }
+  private func measured(_ estimate: Estimate?) -> Measured {
+    guard let estimate else { return Measured() }
+    let interval = bootstrap.interval(estimate.columns, statistic: estimate.statistic)
+    return Measured(value: estimate.value, interval: interval.map { $0.low...$0.high })
   }
 
   /// What a setting is compared with: the method at the same γ, else at its first.
@@ -103,25 +60,6 @@ package struct Scoreboard: Sendable {
     let candidates = settings.filter { $0.method == method && $0.temperature == setting.temperature }
     let chosen = candidates.first { $0.gamma == setting.gamma } ?? candidates.first
     return chosen.flatMap { tallies[Place(setting: $0, task: task)] }
-  }
-
-  private func write(_ name: String, _ value: Double?, _ writer: inout JSONWriter) {
-    writer.key(name)
-    if let value { writer.number(value, decimals: 4) } else { writer.null() }
-  }
-
-  /// The number and its interval; null where there is none.
-  private func write(_ name: String, _ estimate: Estimate?, _ writer: inout JSONWriter) {
-    write(name, estimate?.value, &writer)
-    writer.key(name + "_ci")
-    if let estimate, let interval = bootstrap.interval(estimate.columns, statistic: estimate.statistic) {
-      writer.array { writer in
-        writer.number(interval.low, decimals: 4)
-        writer.number(interval.high, decimals: 4)
-      }
-    } else {
-      writer.null()
-    }
   }
 }
 

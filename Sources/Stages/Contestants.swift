@@ -41,7 +41,7 @@ struct DraftingMethod {
         gammas: [gamma] + auto),
       DraftingMethod(
         name: "fixed", drafter: try drafter("fixed", arguments, target), sight: .picture, gammas: [gamma] + auto),
-      DraftingMethod(name: "massv", drafter: massv, sight: .picture, gammas: [gamma] + curve + auto),
+      DraftingMethod(name: Setting.massv, drafter: massv, sight: .picture, gammas: [gamma] + curve + auto),
       DraftingMethod(
         name: "massv-wrong-picture", drafter: arguments.flag("wrong-picture") ? massv : nil, sight: .otherPicture,
         gammas: [gamma]),

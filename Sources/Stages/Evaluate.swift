@@ -42,6 +42,8 @@ enum Evaluate {
           "log", .path(optional: true), default: "none", "a file for the lines, none for standard output"),
         ParameterDeclaration(
           "details", .path(optional: true), default: "none", "a file for a line of each record, method and temperature"),
+        ParameterDeclaration(
+          "report", .path(optional: true), default: "none", "a file for an HTML page with all results and figures"),
       ], keepsFile: true, faults: { faults($0) })
   ) { inputs, context throws(RunFailure) in
     try EvaluateStage(inputs, context)
@@ -64,6 +66,7 @@ private final class EvaluateStage: Stage {
   private let task: String
   private let log: RecordFile
   private let details: EvaluationDetails?
+  private let report: EvaluationReport?
   private var scoreboard: Scoreboard
   /// What the record in hand has brought.
   private var judged: (verdicts: [Judge.Verdict], task: String) = ([], "")
@@ -81,11 +84,9 @@ private final class EvaluateStage: Stage {
     judge = try Judge(arguments)
     scoreboard = Scoreboard(
       judge.settings, Bootstrap(seed: UInt64(bitPattern: Int64(arguments.integer("seed")))))
-    let (path, detailsPath) = (arguments.optionalText("log"), arguments.optionalText("details"))
-    if let path, path == detailsPath {
-      throw RunFailure(.usage, "evaluate: log and details are one file, \(path)")
-    }
-    let requests = judge.requests
+    let path = arguments.optionalText("log")
+    try Self.checkPaths(arguments)
+    let judge = judge
     do throws(OutputFailure) {
       log =
         if let path {
@@ -93,10 +94,23 @@ private final class EvaluateStage: Stage {
         } else {
           try RecordFile(descriptor: STDOUT_FILENO, name: "standard output", resuming: nil)
         }
-      details = try detailsPath.map { path throws(OutputFailure) in
-        EvaluationDetails(try RecordFile(path: path), requests)
+      details = try arguments.optionalText("details").map { path throws(OutputFailure) in
+        EvaluationDetails(try RecordFile(path: path), judge.requests)
+      }
+      report = try arguments.optionalText("report").map { path throws(OutputFailure) in
+        EvaluationReport(try RecordFile(path: path), judge, arguments, threads: context.options.threads)
       }
     } catch { throw Self.failure(error) }
+  }
+
+  /// Two outputs in one file would overwrite each other.
+  private static func checkPaths(_ arguments: Arguments) throws(RunFailure) {
+    var owners: [String: String] = [:]
+    for name in ["log", "details", "report"] {
+      guard let path = arguments.optionalText(name) else { continue }
+      if let other = owners[path] { throw RunFailure(.usage, "evaluate: \(other) and \(name) are one file, \(path)") }
+      owners[path] = name
+    }
   }
 
   private static func failure(_ failure: OutputFailure) -> RunFailure {
@@ -162,15 +176,24 @@ private final class EvaluateStage: Stage {
     do throws(OutputFailure) {
       for verdict in judged.verdicts { try details?.write(verdict, record, task: judged.task) }
     } catch { throw Self.failure(error) }
+    report?.take(record, judged.verdicts, task: judged.task)
   }
 
   private func finish() throws(RunFailure) {
     isFinished = true
     if isEmpty { context.say("evaluate: no record was judged") }
-    do throws(OutputFailure) {
-      for line in scoreboard.lines { try log.append(line) }
+    let standings = scoreboard.standings
+    var failure: OutputFailure?
+    // An output that cannot be written does not cost the others.
+    func attempt(_ body: () throws(OutputFailure) -> Void) {
+      do throws(OutputFailure) { try body() } catch { failure = failure ?? error }
+    }
+    attempt { () throws(OutputFailure) in
+      for standing in standings { try log.append(standing.line) }
       try log.finish()
-      try details?.finish()
-    } catch { throw Self.failure(error) }
+    }
+    attempt { () throws(OutputFailure) in try details?.finish() }
+    attempt { () throws(OutputFailure) in try report?.finish(standings) }
+    if let failure { throw Self.failure(failure) }
   }
 }

@@ -66,6 +66,11 @@ final class Judge {
   /// Everything that is judged, in the order of the results.
   var settings: [Setting] { contestants.flatMap { $0.map(\.setting) } }
 
+  /// Where each method's drafter was read from; methods without a model have none.
+  var drafters: [(method: String, folder: String)] {
+    methods.compactMap { method in method.drafter?.model.map { (method.name, $0.folder) } }
+  }
+
   /// What every setting makes of a record.
   ///
   /// - Parameter picture: seconds of decoding and encoding its picture.

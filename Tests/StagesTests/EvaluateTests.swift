@@ -150,6 +150,30 @@ import Testing
     #expect(strings(try scratch.lines(of: "bare"), "method") == ["plain", "ngram", "ngram", "plain", "ngram", "ngram"])
   }
 
+  @Test func aReportShowsPicturesOnceAndNamesNoPlaces() throws {
+    let scratch = try Scratch()
+    let pictures = try ["shape-00.jpg", "shape-02.png"].map { try read(Place.root + "/examples/shapes/" + $0) }
+    let shard = try scratch.shard(
+      "some.tar",
+      [
+        ("first", [("jpg", pictures[0])]), ("again", [("jpg", pictures[0])]), ("second", [("png", pictures[1])]),
+        ("words", [("txt", Array("What is red?".utf8))]),
+      ])
+    let lines = try evaluate(scratch, ["report=\(scratch.file("page"))"], shard: shard)
+    let page = String(decoding: try scratch.bytes(of: "page"), as: UTF8.self)
+    #expect(page.hasPrefix("<!DOCTYPE html>") && page.hasSuffix("</html>\n"))
+    #expect(page.components(separatedBy: "<article>").count == 3)
+    for picture in pictures { #expect(page.contains(Data(picture).base64EncodedString())) }
+    #expect(page.contains(">first<") && page.contains(">second<") && !page.contains(">again<"))
+    #expect(page.contains("random-target") && page.contains("massv: random-massv"))
+    #expect(!page.contains(Place.root) && !page.contains(scratch.path))
+    let tokens = lines.compactMap { $0["mal_with_bonus"]?.double }.map { String(format: "%.2f", $0) }
+    #expect(tokens.count == lines.count && tokens.allSatisfy { page.contains($0) })
+    // Without the MASSV drafter there are no examples.
+    try evaluate(scratch, ["report=\(scratch.file("page"))", "draft=none", "temperatures=0"], shard: shard, records: 1)
+    #expect(!String(decoding: try scratch.bytes(of: "page"), as: UTF8.self).contains("<article>"))
+  }
+
   @Test func badRecordsCostThemselvesAndTasksAreTheirOwn() throws {
     let scratch = try Scratch()
     let picture = try read(Place.root + "/examples/shapes/shape-00.jpg")
@@ -191,10 +215,11 @@ import Testing
       let m = model path="\(Place.target)"
       read shards="\(shard)" | decode | encode model=m | prompt model=m text="Why?"
       | emit fields=[key] path="\(scratch.file("keys"))" on-error=stop
-      | evaluate model=m max-tokens=4 temperatures=0 log="\(scratch.file("log"))"
+      | evaluate model=m max-tokens=4 temperatures=0 log="\(scratch.file("log"))" report="\(scratch.file("page"))"
       """)
     #expect(failure?.kind == .stopped)
     #expect(try scratch.lines(of: "log").map { $0["records"]?.int } == [2, 2, 2])
+    #expect(String(decoding: try scratch.bytes(of: "page"), as: UTF8.self).hasSuffix("</html>\n"))
   }
 
   @Test func whatCannotBeDoneIsSaidBefore() throws {
@@ -203,6 +228,8 @@ import Testing
     options.resume = true
     #expect(throws: RunFailure.self) { try evaluate(scratch, options: options) }
     #expect(throws: RunFailure.self) { try evaluate(scratch, ["details=\(scratch.file("log"))"]) }
+    #expect(throws: RunFailure.self) { try evaluate(scratch, ["report=\(scratch.file("log"))"]) }
+    #expect(throws: RunFailure.self) { try evaluate(scratch, ["report=\(scratch.path)"]) }
     for (parameter, message) in [("gammas=[1, 2.5]", "whole numbers"), ("temperatures=none", "one or more")] {
       do throws(PipeErrors) {
         let text = (try? String(contentsOfFile: Place.root + "/pipelines/evaluate.pipe", encoding: .utf8)) ?? ""
