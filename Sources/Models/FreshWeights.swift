@@ -46,7 +46,8 @@ enum FreshWeights {
     if name.hasSuffix("embed_tokens.weight") { return .uniform(Float(3).squareRoot() * (isGemma ? scale : 1)) }
     // The last layer of Qwen's projector makes visual tokens as large as words.
     if name.hasSuffix("merger.mlp.2.weight") { return .uniform(4 * scale) }
-    let addsToStream = ["o_proj.weight", "down_proj.weight", "attn.proj.weight", "out_proj.weight", "fc2.weight"].contains { name.hasSuffix($0) }
+    let addsToStream = ["o_proj.weight", "down_proj.weight", "attn.proj.weight", "out_proj.weight", "fc2.weight"]
+      .contains { name.hasSuffix($0) }
     return .uniform(addsToStream ? scale / Float(layers).squareRoot() : scale)
   }
 

@@ -146,7 +146,8 @@ package struct Projector: Sendable {
   package func callAsFunction(_ pictures: [(features: Tensor, grid: VisualGrid)], _ engine: Engine) -> Tensor {
     let seen = pictures.map { picture in
       settings.pool == 1
-        ? picture.features : averagePool(picture.features, picture.grid, to: picture.grid.pooled(by: settings.pool), engine)
+        ? picture.features
+        : averagePool(picture.features, picture.grid, to: picture.grid.pooled(by: settings.pool), engine)
     }
     var x = layers[0](Tensor.stacking(seen), engine)
     if let resampler { x = resampler(x, sizes: seen.map(\.rows), engine) }

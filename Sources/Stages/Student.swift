@@ -62,7 +62,8 @@ struct StudentResource: Sendable {
     if let vision = target.target.vision {
       guard let tower = vision as? any TrainableVision else {
         throw ModelError(
-          "\(target.target.folder): the tower of \(target.target.family.modelType) cannot be trained; those of qwen2_5_vl and gemma3 can")
+          "\(target.target.folder): the tower of \(target.target.family.modelType) cannot be trained; those of qwen2_5_vl and gemma3 can"
+        )
       }
       sight = .tower(tower)
     }

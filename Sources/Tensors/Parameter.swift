@@ -66,7 +66,8 @@ package final class ParameterSet: @unchecked Sendable {
     values.withMutable { out in
       for row in 0..<stored.rows { stored.copyRow(row, to: out + row * stored.columns) }
     }
-    let parameter = Parameter(name: name, shape: shape, values: values, isTransposed: isTransposed, isTrained: isTrained)
+    let parameter = Parameter(
+      name: name, shape: shape, values: values, isTransposed: isTransposed, isTrained: isTrained)
     all.append(parameter)
     return parameter
   }

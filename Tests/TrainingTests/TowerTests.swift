@@ -26,10 +26,13 @@ import Testing
       let count = tower.visualTokens(grid)
       let prompt = [5, 6] + Array(repeating: tower.imageToken, count: count) + [7, Int32(8 + index)]
       let width = tower.imagePlan.layout.width
-      let values = (0..<grid.patches * width).map { Float(mp_mix(UInt64(index), UInt64($0)) >> 40) / Float(1 << 23) - 1 }
+      let values = (0..<grid.patches * width).map {
+        Float(mp_mix(UInt64(index), UInt64($0)) >> 40) / Float(1 << 23) - 1
+      }
       var example = TrainingExample(
         key: "\(index)", prompt: prompt, visual: 2..<2 + count,
-        patches: (Tensor(rows: grid.patches, columns: width, values: values), grid), answer: [20, 21, Int32(30 + index)])
+        patches: (Tensor(rows: grid.patches, columns: width, values: values), grid),
+        answer: [20, 21, Int32(30 + index)])
       let places = tower.positions(prompt, grid: grid)
       example.ownPositions = places.positions + [Position(places.next), Position(places.next + 1)]
       example.cells = (0..<Int32(count)).map { $0 % 5 - 1 }
@@ -73,7 +76,8 @@ import Testing
       let step = 0.1 / square
       func moved(_ sign: Double) -> Double {
         for (parameter, gradient) in chosen {
-          parameter.values.withMutable { out in for i in gradient.indices { out[i] += Float(sign * step) * gradient[i] } }
+          parameter.values.withMutable { out in for i in gradient.indices { out[i] += Float(sign * step) * gradient[i] }
+          }
         }
         return total()
       }
