@@ -35,24 +35,31 @@ run tower "$here/target.pipe" model=scenes-target save=tower 'update=[vision]' a
 run target "$here/target.pipe" model=tower save=target seed=3 steps=7000
 
 # 3. The small language model, on text alone.
-run lm "$here/drafter-lm.pipe" model=scenes-lm save=lm target=target steps=3000
+run lm "$here/drafter-lm.pipe" model=scenes-lm save=lm target=target steps=2500
 
 # 4. Phase 1: a projector for it, on pictures with captions.
-[ -e captions.tar ] || scenes count=8000 seed=11 'tasks=[captions]' > captions.tar
-run phase1 "$pipes/pretrain-projector.pipe" target=target language=lm save=phase1 steps=1000 shards=captions.tar \
+[ -e captions.tar ] || scenes count=5000 seed=11 'tasks=[captions]' > captions.tar
+run phase1 "$pipes/pretrain-projector.pipe" target=target language=lm save=phase1 steps=600 shards=captions.tar \
   cache=captions.cache
 
 # 5. What the target itself says about other pictures.
 if [ ! -e sdvit.tar ]; then
-  scenes count=4000 seed=12 | "$tool" run "$here/distill.pipe" target=target > sdvit.partial
+  scenes count=2500 seed=12 | "$tool" run "$here/distill.pipe" target=target > sdvit.partial
   mv sdvit.partial sdvit.tar
 fi
 
 # 6. Phase 2 and its controls, all on the same pictures and prompts for as many steps.
 tune() { # NAME FROM ARGUMENTS…
-  run "$1" "$pipes/sdvit.pipe" target=target draft="$2" save="$1" steps=3000 shards=sdvit.tar cache=sdvit.cache \
+  run "$1" "$pipes/sdvit.pipe" target=target draft="$2" save="$1" steps=1500 shards=sdvit.tar cache=sdvit.cache \
     lr=0.001 "${@:3}"
 }
 tune massv phase1
 tune fixed phase1 answer=txt
 tune tuned lm projector=none 'update=[language]'
+
+# 7. Judged on scenes that nobody has learnt from, side by side.
+if [ ! -e evaluation.jsonl ]; then
+  scenes count=200 seed=99 'tasks=[captions]' | "$tool" run "$pipes/evaluate.pipe" target=target text=lm tuned=tuned \
+    fixed=fixed draft=massv wrong-picture=true report=report.html > evaluation.partial
+  mv evaluation.partial evaluation.jsonl
+fi
