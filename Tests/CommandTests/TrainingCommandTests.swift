@@ -33,10 +33,13 @@ import Testing
     let scratch = try ScratchFolder()
     let tool = try pipe(scratch, "steps=100 checkpoint=7")
     #expect(try Command.shell("exec \(tool)whole > $OUT/whole.jsonl", scratch: scratch.path).status == 0)
-    // The first attempt may die before any state was saved, the last one comes to the end.
+    // The first attempt dies before any state was saved, the last one comes to the end.
     let script = """
-      for wait in 0.25 0.4 0.6 0.5; do
-        \(tool)torn --resume >> $OUT/torn.jsonl & pid=$!; sleep $wait; kill -9 $pid; wait $pid
+      touch $OUT/torn.jsonl
+      for lines in 3 20 45 80; do
+        \(tool)torn --resume >> $OUT/torn.jsonl & pid=$!
+        while kill -0 $pid && [ $(wc -l < $OUT/torn.jsonl) -lt $lines ]; do sleep 0.01; done
+        kill -9 $pid; wait $pid
         wc -l < $OUT/torn.jsonl >> $OUT/lines
       done
       \(tool)torn --resume >> $OUT/torn.jsonl; echo $? > $OUT/status
