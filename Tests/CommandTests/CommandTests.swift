@@ -156,13 +156,14 @@ private let caption = "$TOOL run pipelines/caption.pipe max-tokens=12"
       "exec $TOOL run pipelines/caption.pipe max-tokens=4 --set verify.in-flight=64 < $OUT/in.tar > $OUT/a",
       scratch: scratch.path)
   }
-  let few = try run(1000)
+  // How much waits at once is a matter of chance, and the longer stream has more chances: twelve short ones have some too.
+  let short = try (0..<12).map { _ in try run(1000) }
+  let few = try #require(short.max { $0.peak < $1.peak })
   let many = try run(20_000)
-  #expect(few.status == 0 && many.status == 0)
+  #expect(short.allSatisfy { $0.status == 0 } && many.status == 0)
   #expect(try scratch.lines("a").count == 20_000)
   print("peak memory: \(few.peak) KB for 1,000 records, \(many.peak) KB for 20,000")
-  // The allocator's arenas come to rest at one of two sizes, some 6 MB apart: the bound is half a kilobyte a record.
-  #expect(many.peak < few.peak + 10_000)
+  #expect(Double(many.peak) < Double(few.peak) * 1.1)
 }
 
 @Test(arguments: [300_000, 700_000]) func tooLittleMemoryIsAnErrorNotAHang(kilobytes: Int) throws {
