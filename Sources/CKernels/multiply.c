@@ -43,3 +43,13 @@ void mp_multiply(int format, const void *x, long x_stride, long rows, const void
     case MP_Q4: MP_CALL(multiply_q4, x, x_stride, rows, start, k, panels, first, last, bias, y, y_stride); break;
   }
 }
+
+void mp_multiply_tiles(const mp_product *products, long first, long count, long row, long rows) {
+  for (const mp_product *p = products; count > 0; p++) {
+    long tiles = (p->n + MP_TILE - 1) / MP_TILE;
+    for (; first < tiles && count > 0; first++, count--)
+      mp_multiply(p->format, (const char *)p->x + row * p->x_stride, p->x_stride, rows, p->w, p->k, p->n, first, p->bias,
+                  p->y + row * p->y_stride, p->y_stride);
+    first -= tiles;
+  }
+}

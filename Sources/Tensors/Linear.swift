@@ -21,6 +21,9 @@ package struct Linear: Sendable {
 
 /// The products of one x with several weights of one width, in one go: x [rows, inputs] → [rows, outputs] each.
 package func products(of x: Tensor, with layers: [Linear], _ engine: Engine) -> [Tensor] {
+  guard layers.contains(where: { $0.weight.parameter != nil }) || engine.tape != nil else {
+    return forward(x, layers, engine)
+  }
   let results = forward(x, layers.map { Linear(weight: $0.weight.packed(engine), bias: $0.bias) }, engine)
   if let tape = engine.tape {
     for (layer, result) in zip(layers, results) { layer.record(x, result, on: tape, engine) }
@@ -39,20 +42,24 @@ private func forward(_ x: Tensor, _ layers: [Linear], _ engine: Engine) -> [Tens
     let same = inputs.first { $0.format == layer.weight.format }
     inputs.append(same ?? ProductInput(x, for: layer.weight.format, engine))
   }
+  let biases = layers.map { $0.bias?.values }
   let tiles = layers.reduce(0) { $0 + $1.tiles }
   let work = layers.reduce(0) { $0 + $1.weight.rows } * x.rows * x.columns
   let runs = tileRuns(tiles, engine.threads)
-  let biases = layers.map { $0.bias?.values }
-  for first in stride(from: 0, to: x.rows, by: rowsTogether) {
-    let rows = first..<min(x.rows, first + rowsTogether)
-    engine.parallel(runs.count, work: work) { run in
-      var (index, passed) = (0, 0)
-      for tile in runs[run] {
-        while tile - passed >= layers[index].tiles {
-          passed += layers[index].tiles
-          index += 1
+  withUnsafeTemporaryAllocation(of: mp_product.self, capacity: layers.count) { products in
+    for index in layers.indices {
+      let weight = layers[index].weight
+      products[index] = mp_product(
+        format: weight.format.number, x: inputs[index].start, x_stride: inputs[index].stride, w: weight.start,
+        k: weight.columns, n: weight.rows, bias: biases[index].map { UnsafePointer($0.start) },
+        y: results[index].start, y_stride: weight.rows)
+    }
+    withExtendedLifetime((x, layers, inputs, biases, results)) {
+      for first in stride(from: 0, to: x.rows, by: rowsTogether) {
+        let rows = min(rowsTogether, x.rows - first)
+        engine.parallel(runs.count, work: work) {
+          mp_multiply_tiles(products.baseAddress, runs[$0].lowerBound, runs[$0].count, first, rows)
         }
-        layers[index].multiply(inputs[index], biases[index], rows: rows, tile: tile - passed, into: results[index])
       }
     }
   }
@@ -75,61 +82,26 @@ private func tileRuns(_ tiles: Int, _ threads: Int) -> [Range<Int>] {
 /// Rows as the products with a format read them: the floats themselves, or whole numbers.
 private struct ProductInput: @unchecked Sendable {
   let format: WeightFormat
-  let values: Tensor
-  let whole: TensorStorage?
+  let start: UnsafeRawPointer
   /// Bytes from row to row.
   let stride: Int
+  private let whole: TensorStorage?
 
+  /// It does not keep x alive.
   init(_ x: Tensor, for format: WeightFormat, _ engine: Engine) {
     self.format = format
-    values = x
     let bytes = mp_input_bytes(format.number, x.columns)
-    stride = bytes > 0 ? bytes : x.columns * 4
     guard bytes > 0 else {
-      whole = nil
+      (whole, start, stride) = (nil, UnsafeRawPointer(x.start), x.columns * 4)
       return
     }
     let storage = TensorStorage(count: (x.rows * bytes + 3) / 4)
-    whole = storage
+    (whole, start, stride) = (storage, UnsafeRawPointer(storage.start), bytes)
     x.withValues { source in
       engine.parallel(x.rows, work: 8 * x.count) { row in
         mp_quantise_input(
           format.number, source + row * x.columns, x.columns, UnsafeMutableRawPointer(storage.start) + row * bytes)
       }
     }
-  }
-
-  func withRow(_ row: Int, _ body: (UnsafeRawPointer) -> Void) {
-    values.withValues { source in
-      withExtendedLifetime(whole) {
-        body(UnsafeRawPointer(whole?.start ?? UnsafeMutablePointer(mutating: source)) + row * stride)
-      }
-    }
-  }
-}
-
-extension Linear {
-  /// Rows of one tile: 64 outputs.
-  fileprivate func multiply(
-    _ x: ProductInput, _ bias: [Float]?, rows: Range<Int>, tile: Int, into y: Tensor
-  ) {
-    x.withRow(rows.lowerBound) { input in
-      y.withMutable { output in
-        bias.withPointer { bias in
-          weight.withBytes { bytes in
-            mp_multiply(
-              weight.format.number, input, x.stride, rows.count, bytes.baseAddress, weight.columns, weight.rows, tile,
-              bias, output + rows.lowerBound * y.columns, y.columns)
-          }
-        }
-      }
-    }
-  }
-}
-
-extension Optional where Wrapped == [Float] {
-  fileprivate func withPointer(_ body: (UnsafePointer<Float>?) -> Void) {
-    guard let self else { return body(nil) }
-    self.withUnsafeBufferPointer { body($0.baseAddress) }
   }
 }

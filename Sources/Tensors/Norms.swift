@@ -13,7 +13,9 @@ package struct RMSNorm: Sendable {
   /// x [rows, width] → [rows, width].
   package func callAsFunction(_ x: Tensor, _ engine: Engine) -> Tensor {
     let weight = weight.values
-    let y = x.mappingRows(engine) { mp_rms_norm($0, weight, epsilon, x.columns, $1) }
+    let y = weight.withValues { weight in
+      x.mappingRows(engine) { mp_rms_norm($0, weight, epsilon, x.columns, $1) }
+    }
     if let tape = engine.tape, tape.wants(x) || self.weight.isTrained {
       tape.record(y) { [unowned tape] in tape.add(backward(x, weight, $0, engine), to: x) }
     }
@@ -21,10 +23,12 @@ package struct RMSNorm: Sendable {
   }
 
   /// The gradient of x; that of the weight goes to its parameter.
-  private func backward(_ x: Tensor, _ weight: [Float], _ gradient: Tensor, _ engine: Engine) -> Tensor {
+  private func backward(_ x: Tensor, _ weight: Tensor, _ gradient: Tensor, _ engine: Engine) -> Tensor {
     let wanted = self.weight.isTrained
-    return x.goingBack(gradient, [self.weight], engine) { input, gradient, output, sums in
-      mp_rms_norm_backward(input, weight, epsilon, x.columns, gradient, output, wanted ? sums[0] : nil)
+    return weight.withValues { weight in
+      x.goingBack(gradient, [self.weight], engine) { input, gradient, output, sums in
+        mp_rms_norm_backward(input, weight, epsilon, x.columns, gradient, output, wanted ? sums[0] : nil)
+      }
     }
   }
 }
@@ -47,19 +51,25 @@ package struct LayerNorm: Sendable {
   /// x [rows, width] → [rows, width].
   package func callAsFunction(_ x: Tensor, _ engine: Engine) -> Tensor {
     let (weight, bias) = (weight.values, bias.values)
-    let y = x.mappingRows(engine) { mp_layer_norm($0, weight, bias, epsilon, x.columns, $1) }
+    let y = weight.withValues { weight in
+      bias.withValues { bias in
+        x.mappingRows(engine) { mp_layer_norm($0, weight, bias, epsilon, x.columns, $1) }
+      }
+    }
     if let tape = engine.tape, tape.wants(x) || self.weight.isTrained || self.bias.isTrained {
       tape.record(y) { [unowned tape] in tape.add(backward(x, weight, $0, engine), to: x) }
     }
     return y
   }
 
-  private func backward(_ x: Tensor, _ weight: [Float], _ gradient: Tensor, _ engine: Engine) -> Tensor {
+  private func backward(_ x: Tensor, _ weight: Tensor, _ gradient: Tensor, _ engine: Engine) -> Tensor {
     let wanted = (weight: self.weight.isTrained, bias: bias.isTrained)
-    return x.goingBack(gradient, [self.weight, bias], engine) { input, gradient, output, sums in
-      mp_layer_norm_backward(
-        input, weight, epsilon, x.columns, gradient, output, wanted.weight ? sums[0] : nil,
-        wanted.bias ? sums[1] : nil)
+    return weight.withValues { weight in
+      x.goingBack(gradient, [self.weight, bias], engine) { input, gradient, output, sums in
+        mp_layer_norm_backward(
+          input, weight, epsilon, x.columns, gradient, output, wanted.weight ? sums[0] : nil,
+          wanted.bias ? sums[1] : nil)
+      }
     }
   }
 }

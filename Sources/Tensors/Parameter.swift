@@ -75,29 +75,29 @@ package final class ParameterSet: @unchecked Sendable {
 
 /// A vector of weights, such as a norm's or a bias: fixed numbers, or a parameter in training.
 package struct WeightVector: Sendable {
-  private let fixed: [Float]
+  /// The fixed numbers, or the parameter's: [1, count].
+  private let stored: Tensor
   package let parameter: Parameter?
   /// Added to a parameter's values: Gemma stores its norms less 1.
   private let offset: Float
 
   /// Fixed numbers.
   package init(_ values: [Float]) {
-    fixed = values
+    stored = Tensor(rows: 1, columns: values.count, values: values)
     parameter = nil
     offset = 0
   }
 
   /// What training changes, and what is added to it.
   package init(_ parameter: Parameter, offset: Float = 0) {
-    fixed = []
+    stored = parameter.values
     self.parameter = parameter
     self.offset = offset
   }
 
-  /// The numbers to compute with.
-  package var values: [Float] {
-    guard let parameter else { return fixed }
-    return offset == 0 ? parameter.values.values : parameter.values.values.map { $0 + offset }
+  /// The numbers to compute with: [1, count].
+  package var values: Tensor {
+    offset == 0 ? stored : Tensor(rows: 1, columns: stored.count, values: stored.values.map { $0 + offset })
   }
 
   package var isTrained: Bool { parameter?.isTrained == true }

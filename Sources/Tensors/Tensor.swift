@@ -42,6 +42,9 @@ package struct Tensor: @unchecked Sendable {
     return result
   }
 
+  /// The first value. Whoever reads or writes through it keeps the tensor alive meanwhile.
+  var start: UnsafeMutablePointer<Float> { storage.start }
+
   /// Reads the values in row order.
   package func withValues<R>(_ body: (UnsafePointer<Float>) -> R) -> R {
     withExtendedLifetime(storage) { body(UnsafePointer(storage.start)) }

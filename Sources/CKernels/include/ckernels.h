@@ -68,6 +68,19 @@ void mp_quantise_input(int format, const float *x, long k, void *out);
 /// it depends on its row and its weights alone.
 void mp_multiply(int format, const void *x, long x_stride, long rows, const void *w, long k, long n, long tile,
                  const float *bias, float *y, long y_stride);
+/// What one product reads and writes, as mp_multiply takes it.
+typedef struct {
+  int format;
+  const void *x;
+  long x_stride;
+  const void *w;
+  long k, n;
+  const float *bias;
+  float *y;
+  long y_stride;
+} mp_product;
+/// `count` tiles from `first` on, counted through all products, for `rows` rows from `row` on.
+void mp_multiply_tiles(const mp_product *products, long first, long count, long row, long rows);
 
 /// [16][k] floats, rows `stride` apart, as [k][16].
 void mp_interleave(const float *rows, long stride, long k, float *columns);

@@ -98,20 +98,46 @@ package struct Gemma3Text: LanguageModel {
 
   // MARK: Language
 
-  private struct Layer: Sendable {
+  private final class Layer: Sendable {
     let inputNorm: RMSNorm
-    let query: Linear
-    let key: Linear
-    let value: Linear
+    let queryKeyValue: [Linear]
     let queryNorm: RMSNorm
     let keyNorm: RMSNorm
     let output: Linear
     let postAttentionNorm: RMSNorm
     let preFeedForwardNorm: RMSNorm
-    let gate: Linear
-    let up: Linear
+    let gateUp: [Linear]
     let down: Linear
     let postFeedForwardNorm: RMSNorm
+
+    init(_ sizes: DecoderConfiguration, _ weights: WeightLoader, _ prefix: String) throws(WeightError) {
+      let queryWidth = sizes.heads * sizes.headWidth
+      let keyWidth = sizes.keyValueHeads * sizes.headWidth
+      let attention = prefix + "self_attn."
+      let mlp = prefix + "mlp."
+      func norm(_ name: String, _ width: Int) throws(WeightError) -> RMSNorm {
+        try weights.offsetNorm(name, width, epsilon: sizes.epsilon)
+      }
+      inputNorm = try norm(prefix + "input_layernorm", sizes.hidden)
+      queryKeyValue = [
+        try weights.linear(attention + "q_proj", queryWidth, sizes.hidden, bias: false),
+        try weights.linear(attention + "k_proj", keyWidth, sizes.hidden, bias: false),
+        try weights.linear(attention + "v_proj", keyWidth, sizes.hidden, bias: false),
+      ]
+      queryNorm = try norm(attention + "q_norm", sizes.headWidth)
+      keyNorm = try norm(attention + "k_norm", sizes.headWidth)
+      output = try weights.linear(attention + "o_proj", sizes.hidden, queryWidth, bias: false)
+      postAttentionNorm = try norm(prefix + "post_attention_layernorm", sizes.hidden)
+      preFeedForwardNorm = try norm(prefix + "pre_feedforward_layernorm", sizes.hidden)
+      gateUp = [
+        try weights.linear(mlp + "gate_proj", sizes.intermediate, sizes.hidden, bias: false),
+        try weights.linear(mlp + "up_proj", sizes.intermediate, sizes.hidden, bias: false),
+      ]
+      down = try weights.linear(mlp + "down_proj", sizes.hidden, sizes.intermediate, bias: false)
+      postFeedForwardNorm = try norm(prefix + "post_feedforward_layernorm", sizes.hidden)
+    }
+
+    var linears: [Linear] { queryKeyValue + [output] + gateUp + [down] }
   }
 
   private let settings: Configuration
@@ -126,9 +152,7 @@ package struct Gemma3Text: LanguageModel {
   private let embeddingScale: Float
 
   package var embeddingTable: Weight { embedding.table }
-  package var layerLinears: [Linear] {
-    layers.flatMap { [$0.query, $0.key, $0.value, $0.output, $0.gate, $0.up, $0.down] }
-  }
+  package var layerLinears: [Linear] { layers.flatMap(\.linears) }
 
   package func embed(_ tokens: [Int32], _ engine: Engine?) -> Tensor {
     embedding(tokens, scale: embeddingScale, engine)
@@ -151,14 +175,14 @@ package struct Gemma3Text: LanguageModel {
     _ index: Int, _ x: Tensor, _ angles: RotaryAngles, _ spans: [DecoderSpan], _ engine: Engine
   ) -> Tensor {
     let (layer, sizes) = (layers[index], settings.sizes)
-    let parts = products(of: layer.inputNorm(x, engine), with: [layer.query, layer.key, layer.value], engine)
+    let parts = products(of: layer.inputNorm(x, engine), with: layer.queryKeyValue, engine)
     let query = heads(parts[0], sizes.heads, layer.queryNorm, engine)
     let key = heads(parts[1], sizes.keyValueHeads, layer.keyNorm, engine)
     rotate(query, heads: sizes.heads, cosine: angles.cosine, sine: angles.sine, engine)
     rotate(key, heads: sizes.keyValueHeads, cosine: angles.cosine, sine: angles.sine, engine)
     let mixed = attention(query, key, parts[2], layer: index, spans: spans, engine)
     let seen = adding(x, layer.postAttentionNorm(layer.output(mixed, engine), engine), engine)
-    let inner = products(of: layer.preFeedForwardNorm(seen, engine), with: [layer.gate, layer.up], engine)
+    let inner = products(of: layer.preFeedForwardNorm(seen, engine), with: layer.gateUp, engine)
     Activation.geluTanh.multiply(inner[0], inner[1], engine)
     return adding(seen, layer.postFeedForwardNorm(layer.down(inner[0], engine), engine), engine)
   }
@@ -195,7 +219,7 @@ package struct Gemma3Text: LanguageModel {
     embedding = TokenEmbedding(
       table: try weights.loading(.table).matrix("model.embed_tokens.weight", [sizes.vocabulary, sizes.hidden]))
     var layers: [Layer] = []
-    for index in 0..<sizes.layers { layers.append(try Self.layer(sizes, weights, "model.layers.\(index).")) }
+    for index in 0..<sizes.layers { layers.append(try Layer(sizes, weights, "model.layers.\(index).")) }
     self.layers = layers
     norm = try weights.offsetNorm("model.norm", sizes.hidden, epsilon: sizes.epsilon)
     head = try weights.head("lm_head.weight", tiedTo: sizes.tiedHead ? embedding.table : nil, sizes)
@@ -206,31 +230,5 @@ package struct Gemma3Text: LanguageModel {
       heads: sizes.heads, keyValueHeads: sizes.keyValueHeads, width: sizes.headWidth, scale: configuration.queryScale,
       windows: sizes.windows)
     embeddingScale = Float(sizes.hidden).squareRoot()
-  }
-
-  private static func layer(
-    _ sizes: DecoderConfiguration, _ weights: WeightLoader, _ prefix: String
-  ) throws(WeightError) -> Layer {
-    let queryWidth = sizes.heads * sizes.headWidth
-    let keyWidth = sizes.keyValueHeads * sizes.headWidth
-    let attention = prefix + "self_attn."
-    let mlp = prefix + "mlp."
-    func norm(_ name: String, _ width: Int) throws(WeightError) -> RMSNorm {
-      try weights.offsetNorm(name, width, epsilon: sizes.epsilon)
-    }
-    return Layer(
-      inputNorm: try norm(prefix + "input_layernorm", sizes.hidden),
-      query: try weights.linear(attention + "q_proj", queryWidth, sizes.hidden, bias: false),
-      key: try weights.linear(attention + "k_proj", keyWidth, sizes.hidden, bias: false),
-      value: try weights.linear(attention + "v_proj", keyWidth, sizes.hidden, bias: false),
-      queryNorm: try norm(attention + "q_norm", sizes.headWidth),
-      keyNorm: try norm(attention + "k_norm", sizes.headWidth),
-      output: try weights.linear(attention + "o_proj", sizes.hidden, queryWidth, bias: false),
-      postAttentionNorm: try norm(prefix + "post_attention_layernorm", sizes.hidden),
-      preFeedForwardNorm: try norm(prefix + "pre_feedforward_layernorm", sizes.hidden),
-      gate: try weights.linear(mlp + "gate_proj", sizes.intermediate, sizes.hidden, bias: false),
-      up: try weights.linear(mlp + "up_proj", sizes.intermediate, sizes.hidden, bias: false),
-      down: try weights.linear(mlp + "down_proj", sizes.hidden, sizes.intermediate, bias: false),
-      postFeedForwardNorm: try norm(prefix + "post_feedforward_layernorm", sizes.hidden))
   }
 }

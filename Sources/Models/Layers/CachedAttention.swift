@@ -24,11 +24,13 @@ struct CachedAttention: Sendable {
   /// One entry a layer: how many slots a row attends to, itself included; nil for all.
   let windows: [Int?]
 
-  /// Rows of one span that one task attends with, and the slots that each sees, counted from the memory's first.
+  /// Rows of one span that one task attends with.
   private struct Block {
     let cache: KVCache
     let firstRow: Int
-    let visible: [Range<Int>]
+    let rows: Int
+    /// The slots that each query of a head's group sees, row by row, counted from the memory's first.
+    let visible: VisibleSlots
   }
 
   /// Floats of scores that stay in the cache.
@@ -84,47 +86,55 @@ struct CachedAttention: Sendable {
     let base = cache.base(layer: layer)
     let rows = span.positions.count
     let end = cache.length + rows - base
-    let size = min(16, max(1, Self.scoresTogether / (max(1, end) * (heads / keyValueHeads))))
+    let group = heads / keyValueHeads
+    let size = min(16, max(1, Self.scoresTogether / (max(1, end) * group)))
     return stride(from: 0, to: rows, by: size).map { start in
-      let visible = (start..<min(rows, start + size)).map { row in
+      var visible = VisibleSlots()
+      for row in start..<min(rows, start + size) {
         let slot = cache.length + row
         var last = slot
         if let block = span.bidirectional, block.contains(row) { last = block.upperBound - 1 }
-        return cache.firstVisible(layer: layer, slot: slot) - base..<last + 1 - base
+        visible.append(cache.firstVisible(layer: layer, slot: slot) - base..<last + 1 - base, count: group)
       }
-      return Block(cache: cache, firstRow: first + start, visible: visible)
+      return Block(cache: cache, firstRow: first + start, rows: min(size, rows - start), visible: visible)
     }
   }
 
   private func attend(_ query: Tensor, _ mixed: Tensor, _ blocks: [Block], _ layer: Int, _ engine: Engine) {
-    let work = blocks.reduce(0) { $0 + $1.visible.reduce(0) { $0 + $1.count } } * 2 * heads * width
-    engine.parallel(blocks.count * keyValueHeads, work: work) { task in
-      attend(query, mixed, blocks[task / keyValueHeads], layer, task % keyValueHeads)
+    let work = blocks.reduce(0) { $0 + $1.visible.total } * 2 * keyValueHeads * width
+    query.withValues { queries in
+      mixed.withMutable { out in
+        engine.parallel(blocks.count * keyValueHeads, work: work) { task in
+          attend(queries, out, blocks[task / keyValueHeads], layer, task % keyValueHeads)
+        }
+      }
     }
   }
 
   /// The queries of all heads that share this head's keys and values go together, so that those are read once.
-  private func attend(_ query: Tensor, _ mixed: Tensor, _ block: Block, _ layer: Int, _ keyHead: Int) {
+  private func attend(
+    _ queries: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ block: Block, _ layer: Int, _ keyHead: Int
+  ) {
     let group = heads / keyValueHeads
-    let rows = block.visible.count
-    withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * rows * group * width) { scratch in
-      guard let queries = scratch.baseAddress else { return }
-      let results = queries + rows * group * width
-      func forEachRow(_ body: (_ row: Int, _ place: Int) -> Void) {
-        for row in 0..<rows { body(row, (block.firstRow + row) * query.columns + keyHead * group * width) }
+    let memory = block.cache.memory(layer: layer, head: keyHead)
+    let place = block.firstRow * heads * width + keyHead * group * width
+    func attend(_ queries: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, stride: Int) {
+      memory.attend(
+        queries, stride: stride, visible: block.visible, width: width, scale: scale, block.cache.shape.type, out: out,
+        outStride: stride)
+    }
+    // One row's group lies side by side, and heads that share nothing lie one row apart.
+    if block.rows == 1 { return attend(queries + place, out + place, stride: width) }
+    if group == 1 { return attend(queries + place, out + place, stride: heads * width) }
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * block.rows * group * width) { scratch in
+      guard let gathered = scratch.baseAddress else { return }
+      let results = gathered + block.rows * group * width
+      for row in 0..<block.rows {
+        (gathered + row * group * width).update(from: queries + place + row * heads * width, count: group * width)
       }
-      query.withValues { source in
-        forEachRow { row, place in
-          (queries + row * group * width).update(from: source + place, count: group * width)
-        }
-      }
-      block.cache.memory(layer: layer, head: keyHead).attend(
-        queries, stride: width, visible: block.visible.flatMap { Array(repeating: $0, count: group) }, width: width,
-        scale: scale, block.cache.shape.type, out: results, outStride: width)
-      mixed.withMutable { out in
-        forEachRow { row, place in
-          (out + place).update(from: results + row * group * width, count: group * width)
-        }
+      attend(gathered, results, stride: width)
+      for row in 0..<block.rows {
+        (out + place + row * heads * width).update(from: results + row * group * width, count: group * width)
       }
     }
   }

@@ -2,16 +2,35 @@ import Tensors
 
 /// A pre-norm decoder with grouped-query attention, rotary positions and a gated SiLU feed-forward: Llama and Qwen2.
 package struct Decoder: LanguageModel {
-  struct Layer: Sendable {
+  private final class Layer: Sendable {
     let inputNorm: RMSNorm
-    let query: Linear
-    let key: Linear
-    let value: Linear
+    let queryKeyValue: [Linear]
     let output: Linear
     let postNorm: RMSNorm
-    let gate: Linear
-    let up: Linear
+    let gateUp: [Linear]
     let down: Linear
+
+    init(_ sizes: DecoderConfiguration, _ biases: Bool, _ weights: WeightLoader, _ prefix: String) throws(WeightError) {
+      let queryWidth = sizes.heads * sizes.headWidth
+      let keyWidth = sizes.keyValueHeads * sizes.headWidth
+      let attention = prefix + "self_attn."
+      let mlp = prefix + "mlp."
+      inputNorm = try weights.norm(prefix + "input_layernorm", sizes.hidden, epsilon: sizes.epsilon)
+      queryKeyValue = [
+        try weights.linear(attention + "q_proj", queryWidth, sizes.hidden, bias: biases),
+        try weights.linear(attention + "k_proj", keyWidth, sizes.hidden, bias: biases),
+        try weights.linear(attention + "v_proj", keyWidth, sizes.hidden, bias: biases),
+      ]
+      output = try weights.linear(attention + "o_proj", sizes.hidden, queryWidth, bias: false)
+      postNorm = try weights.norm(prefix + "post_attention_layernorm", sizes.hidden, epsilon: sizes.epsilon)
+      gateUp = [
+        try weights.linear(mlp + "gate_proj", sizes.intermediate, sizes.hidden, bias: false),
+        try weights.linear(mlp + "up_proj", sizes.intermediate, sizes.hidden, bias: false),
+      ]
+      down = try weights.linear(mlp + "down_proj", sizes.hidden, sizes.intermediate, bias: false)
+    }
+
+    var linears: [Linear] { queryKeyValue + [output] + gateUp + [down] }
   }
 
   package let configuration: DecoderConfiguration
@@ -38,7 +57,7 @@ package struct Decoder: LanguageModel {
       table: try weights.loading(.table).matrix(prefix + "embed_tokens.weight", [configuration.vocabulary, hidden]))
     var layers: [Layer] = []
     for index in 0..<configuration.layers {
-      layers.append(try Self.layer(configuration, biases, weights, "\(prefix)layers.\(index)."))
+      layers.append(try Layer(configuration, biases, weights, "\(prefix)layers.\(index)."))
     }
     self.layers = layers
     norm = try weights.norm(prefix + "norm", hidden, epsilon: configuration.epsilon)
@@ -49,29 +68,8 @@ package struct Decoder: LanguageModel {
       windows: configuration.windows)
   }
 
-  private static func layer(
-    _ sizes: DecoderConfiguration, _ biases: Bool, _ weights: WeightLoader, _ prefix: String
-  ) throws(WeightError) -> Layer {
-    let queryWidth = sizes.heads * sizes.headWidth
-    let keyWidth = sizes.keyValueHeads * sizes.headWidth
-    let attention = prefix + "self_attn."
-    let mlp = prefix + "mlp."
-    return Layer(
-      inputNorm: try weights.norm(prefix + "input_layernorm", sizes.hidden, epsilon: sizes.epsilon),
-      query: try weights.linear(attention + "q_proj", queryWidth, sizes.hidden, bias: biases),
-      key: try weights.linear(attention + "k_proj", keyWidth, sizes.hidden, bias: biases),
-      value: try weights.linear(attention + "v_proj", keyWidth, sizes.hidden, bias: biases),
-      output: try weights.linear(attention + "o_proj", sizes.hidden, queryWidth, bias: false),
-      postNorm: try weights.norm(prefix + "post_attention_layernorm", sizes.hidden, epsilon: sizes.epsilon),
-      gate: try weights.linear(mlp + "gate_proj", sizes.intermediate, sizes.hidden, bias: false),
-      up: try weights.linear(mlp + "up_proj", sizes.intermediate, sizes.hidden, bias: false),
-      down: try weights.linear(mlp + "down_proj", sizes.hidden, sizes.intermediate, bias: false))
-  }
-
   package var embeddingTable: Weight { embedding.table }
-  package var layerLinears: [Linear] {
-    layers.flatMap { [$0.query, $0.key, $0.value, $0.output, $0.gate, $0.up, $0.down] }
-  }
+  package var layerLinears: [Linear] { layers.flatMap(\.linears) }
 
   package func embed(_ tokens: [Int32], _ engine: Engine?) -> Tensor { embedding(tokens, engine) }
 
@@ -89,13 +87,13 @@ package struct Decoder: LanguageModel {
     _ index: Int, _ x: Tensor, _ angles: RotaryAngles, _ spans: [DecoderSpan], _ engine: Engine
   ) -> Tensor {
     let layer = layers[index]
-    let parts = products(of: layer.inputNorm(x, engine), with: [layer.query, layer.key, layer.value], engine)
+    let parts = products(of: layer.inputNorm(x, engine), with: layer.queryKeyValue, engine)
     let (query, key) = (parts[0], parts[1])
     rotate(query, heads: configuration.heads, cosine: angles.cosine, sine: angles.sine, engine)
     rotate(key, heads: configuration.keyValueHeads, cosine: angles.cosine, sine: angles.sine, engine)
     let mixed = attention(query, key, parts[2], layer: index, spans: spans, engine)
     let seen = adding(x, layer.output(mixed, engine), engine)
-    let inner = products(of: layer.postNorm(seen, engine), with: [layer.gate, layer.up], engine)
+    let inner = products(of: layer.postNorm(seen, engine), with: layer.gateUp, engine)
     Activation.silu.multiply(inner[0], inner[1], engine)
     return adding(seen, layer.down(inner[0], engine), engine)
   }
