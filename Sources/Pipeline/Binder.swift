@@ -171,10 +171,15 @@ private struct Binder {
     let extra = settings(for: call)
     let arguments = arguments(of: call, declared: declaration.parameters, extra: extra)
     var branch: [BoundCall]?
-    if declaration.takesBranch, call.branches.count != 1 {
-      report("\"\(declaration.name)\" takes one branch in parentheses", call.name.origin)
-    } else if !declaration.takesBranch, !call.branches.isEmpty {
-      report("\"\(declaration.name)\" takes no branch", call.name.origin)
+    let fault: String? =
+      switch (declaration.branch, call.branches.count) {
+      case (.none, 0), (.links, 1), (.source, 0...1): nil
+      case (.none, _): "takes no branch"
+      case (.links, _): "takes one branch in parentheses"
+      case (.source, _): "takes at most one branch in parentheses"
+      }
+    if let fault {
+      report("\"\(declaration.name)\" \(fault)", call.name.origin)
     } else if let chain = call.branches.first {
       branch = chain.calls.compactMap { bind($0) }
     }

@@ -74,6 +74,14 @@ package struct StageDeclaration: Sendable {
     /// Its branch, for every record.
     case branch
   }
+  /// What a call takes in parentheses.
+  package enum Branch: Sendable {
+    case none
+    /// One chain of links that the stage feeds: `tee ( … )`.
+    case links
+    /// At most one chain with a source of its own, which may run in the stage's place: `read ( … )`.
+    case source
+  }
   package let name: String
   package let place: Place
   /// One line for the catalogue.
@@ -85,8 +93,7 @@ package struct StageDeclaration: Sendable {
   /// Fields that the stage adds.
   package let writes: [String]
   package let parameters: [ParameterDeclaration]
-  /// Whether the call takes a branch in parentheses: `tee ( … )`.
-  package let takesBranch: Bool
+  package let branch: Branch
   /// What the stage builds anew while records flow.
   package let rebuilds: Rebuilding
   /// Whether the stage keeps a file open that it writes: it is built once, never behind what rebuilds it.
@@ -98,7 +105,7 @@ package struct StageDeclaration: Sendable {
 
   package init(
     _ name: String, _ place: Place, _ summary: String, reads: [String] = [], uses: [String] = [],
-    writes: [String] = [], parameters: [ParameterDeclaration] = [], takesBranch: Bool = false,
+    writes: [String] = [], parameters: [ParameterDeclaration] = [], branch: Branch = .none,
     rebuilds: Rebuilding = .nothing, keepsFile: Bool = false,
     readsNamed: @escaping @Sendable (Arguments) -> [ArgumentWord] = { _ in [] },
     faults: @escaping @Sendable (BoundCall) -> [Diagnostic] = { _ in [] }
@@ -110,7 +117,7 @@ package struct StageDeclaration: Sendable {
     self.uses = uses
     self.writes = writes
     self.parameters = parameters
-    self.takesBranch = takesBranch
+    self.branch = branch
     self.rebuilds = rebuilds
     self.keepsFile = keepsFile
     self.readsNamed = readsNamed
@@ -123,14 +130,14 @@ package struct StageDefinition: Sendable {
   package let declaration: StageDeclaration
   /// Looks at what the link will need of the world, before anything is loaded.
   ///
-  /// Its arguments are the call's own, and how many times the link will be built: nil where that is not known.
-  package let foresee: @Sendable (Arguments, _ times: Int?) throws(RunFailure) -> Void
+  /// Its arguments are the call, and how many times the link will be built: nil where that is not known.
+  package let foresee: @Sendable (BoundCall, _ times: Int?) throws(RunFailure) -> Void
   /// Makes the link.
   package let make: @Sendable (StageInputs, RunContext) throws(RunFailure) -> any Stage
 
   package init(
     _ declaration: StageDeclaration,
-    foresee: @escaping @Sendable (Arguments, _ times: Int?) throws(RunFailure) -> Void = { _, _ in },
+    foresee: @escaping @Sendable (BoundCall, _ times: Int?) throws(RunFailure) -> Void = { _, _ in },
     make: @escaping @Sendable (StageInputs, RunContext) throws(RunFailure) -> any Stage
   ) {
     self.declaration = declaration

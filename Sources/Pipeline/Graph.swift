@@ -46,7 +46,13 @@ package struct PipeGraph {
       for (_, value) in bound.arguments.values.sorted(by: { $0.key < $1.key }) {
         if case .reference(let name) = value { uses.append(("let_\(Self.identifier(name))", id)) }
       }
-      if let branch = bound.branch { _ = add(branch, after: id, fields: written, depth: depth + 1) }
+      if let branch = bound.branch, declaration.branch == .source {
+        if let last = add(branch, after: nil, fields: [], depth: depth + 1) {
+          edges.append((last, id, "without input"))
+        }
+      } else if let branch = bound.branch {
+        _ = add(branch, after: id, fields: written, depth: depth + 1)
+      }
       for field in declaration.writes where !written.contains(field) { written.append(field) }
       previous = id
     }

@@ -45,7 +45,7 @@ package struct Runner {
 
   private func foresee(_ chain: [BoundCall]) throws(RunFailure) {
     for (index, bound) in chain.enumerated() {
-      try bound.definition.foresee(bound.arguments, Self.times(chain[(index + 1)...]))
+      try bound.definition.foresee(bound, Self.times(chain[(index + 1)...]))
       if let branch = bound.branch { try foresee(branch) }
     }
   }
@@ -71,8 +71,10 @@ package struct Runner {
       arguments.resources = resources
       var branch: BranchBuilder?
       if let calls = bound.branch {
+        let standsIn = bound.definition.declaration.branch == .source
         branch = { (source: any Stage, context: RunContext) throws(RunFailure) -> any Stage in
-          try context.aside { () throws(RunFailure) in
+          if standsIn { return try build(calls, upTo: calls.count, on: source, resources, context) }
+          return try context.aside { () throws(RunFailure) in
             try build(calls, upTo: calls.count, on: source, resources, context)
           }
         }

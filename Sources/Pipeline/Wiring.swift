@@ -29,7 +29,9 @@ private func wiringErrors(
       let origin = if case .catalog = word.origin { bound.call.name.origin } else { word.origin }
       errors.append(unwritten(word.text, of: declaration.name, at: origin, catalog: catalog))
     }
-    if let branch = bound.branch { errors += wiringErrors(branch, available: fields, catalog: catalog) }
+    if let branch = bound.branch {
+      errors += wiringErrors(branch, available: declaration.branch == .source ? nil : fields, catalog: catalog)
+    }
     errors += rebuildingErrors(bound, before: chain[..<index], isInBranch: available != nil) + declaration.faults(bound)
     fields.formUnion(declaration.writes)
   }

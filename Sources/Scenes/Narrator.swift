@@ -8,6 +8,14 @@ package enum SceneTask: String, CaseIterable, Sendable {
   case questions
   /// A picture that is told instead of shown, and its caption.
   case text
+  /// A caption of a picture in the style `drawn`, whatever the others' style is.
+  case drawn
+
+  /// The task of a record: each of the list as often as it is named there.
+  package static func task(ofRecord index: Int, seed: Int, among tasks: [SceneTask]) -> SceneTask {
+    var random = SplitMix64(seed: seed, index: index, .task)
+    return tasks.isEmpty ? .captions : random.pick(tasks)
+  }
 }
 
 /// What is asked about a scene, and the true answer.
@@ -43,17 +51,11 @@ package struct Narrator {
     self.options = options
   }
 
-  /// The task of the record: each of the list as often as it is named there.
-  package func task(among tasks: [SceneTask]) -> SceneTask {
-    var random = SplitMix64(seed: seed, index: index, .task)
-    return tasks.isEmpty ? .captions : random.pick(tasks)
-  }
-
   /// The record's prompt and answer for a task.
   package func utterance(_ task: SceneTask) -> Utterance {
     var speaker = Speaker(SplitMix64(seed: seed, index: index, .words))
     switch task {
-    case .captions: return Utterance(prompt: speaker.ask(Self.captionPrompts), answer: speaker.caption(scene))
+    case .captions, .drawn: return Utterance(prompt: speaker.ask(Self.captionPrompts), answer: speaker.caption(scene))
     case .details: return Utterance(prompt: speaker.ask(Self.detailPrompts), answer: speaker.details(scene))
     case .questions: return speaker.exchange(scene, options)
     case .text:

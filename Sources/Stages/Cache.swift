@@ -18,7 +18,7 @@ enum Cache {
         ParameterDeclaration(
           "max-bytes", .bytes, default: "16G", "bytes that the file may have; then nothing more is added"),
       ],
-      takesBranch: true, rebuilds: .branch, keepsFile: true, faults: { faults($0) })
+      branch: .links, rebuilds: .branch, keepsFile: true, faults: { faults($0) })
   ) { inputs, context throws(RunFailure) in
     try CacheStage(inputs, context)
   }

@@ -16,6 +16,9 @@ enum PromptStage {
         ParameterDeclaration(
           "field", .text, optional: true,
           "ask what this member says: txt, json.NAME, or the first human turn of json.conversations"),
+        ParameterDeclaration(
+          "own", .flag, default: "false", "ask what a record's prompt.txt or \"prompt\" in .json says, where it has one"
+        ),
         ParameterDeclaration("system", .text, optional: true, "replaces the template's own system line"),
         ParameterDeclaration("raw", .flag, default: "false", "take the text as it is, without a template"),
       ])
@@ -35,6 +38,7 @@ private struct PromptWriter {
   private let field: String?
   private let system: String?
   private let isRaw: Bool
+  private let asksOwn: Bool
 
   init(_ target: TargetModel, _ arguments: Arguments) {
     self.target = target
@@ -42,6 +46,7 @@ private struct PromptWriter {
     field = arguments.optionalText("field")
     system = arguments.optionalText("system")
     isRaw = arguments.flag("raw")
+    asksOwn = arguments.flag("own")
   }
 
   private func failure(_ message: String) -> StageFailure { StageFailure(stage: "prompt", message: message) }
@@ -89,16 +94,21 @@ private struct PromptWriter {
   private func question(_ record: Record, hasImage: Bool) throws(StageFailure) -> String {
     if let question = record[Field.question] { return question }
     if let field { return try value(of: field, record) }
+    if asksOwn, record.bytes(of: "prompt.txt") != nil { return try value(of: "prompt.txt", record) }
+    if asksOwn, saysPrompt(record) { return try value(of: "json.prompt", record) }
     if hasImage { return text }
     if record.bytes(of: "txt") != nil { return try value(of: "txt", record) }
-    if let bytes = record.bytes(of: "json"), (try? JSONValue(parsing: bytes))?["prompt"]?.string != nil {
-      return try value(of: "json.prompt", record)
-    }
+    if saysPrompt(record) { return try value(of: "json.prompt", record) }
     // The pipe's text is about a picture wherever the target sees: without one, an answer would be made up.
     guard !text.isEmpty, target.vision == nil else {
       throw failure("expected a picture, a .txt or a \"prompt\" in .json, found none")
     }
     return text
+  }
+
+  private func saysPrompt(_ record: Record) -> Bool {
+    guard let bytes = record.bytes(of: "json") else { return false }
+    return (try? JSONValue(parsing: bytes))?["prompt"]?.string != nil
   }
 
   private func value(of field: String, _ record: Record) throws(StageFailure) -> String {

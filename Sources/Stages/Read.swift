@@ -3,10 +3,12 @@ import Pipeline
 import Samples
 
 /// `read`: tar shards into records, a bounded number ahead of whoever asks for them.
+///
+/// `read ( scenes )` runs its branch where no shards are named and standard input is a terminal, /dev/null or empty.
 enum Read {
   static let definition = StageDefinition(
     StageDeclaration(
-      "read", .source, "tar shards (WebDataset) from standard input or files",
+      "read", .source, "tar shards (WebDataset) from standard input or files; its branch where there are none",
       writes: [Field.members.name],
       parameters: [
         ParameterDeclaration(
@@ -16,12 +18,30 @@ enum Read {
         ParameterDeclaration(
           "max-records", .integer(0...(1 << 50)), default: "1000000000", "records after which reading stops"),
         ParameterDeclaration("read-ahead", .integer(0...4096), default: "16", "records read ahead"),
-      ]),
-    foresee: { arguments, times throws(RunFailure) in _ = try ShardList(arguments, times: times) }
+      ],
+      branch: .source),
+    foresee: { call, times throws(RunFailure) in
+      if call.branch != nil, hasNoInput(call.arguments) { return }
+      _ = try ShardList(call.arguments, times: times)
+    }
   ) { inputs, context throws(RunFailure) in
+    if let branch = inputs.branch, hasNoInput(inputs.arguments) { return try branch(EndOfStream(), context) }
     let source = try ShardSource(inputs, context)
     let ahead = inputs.arguments.integer("read-ahead")
     return ahead == 0 ? source : ReadAhead(source, records: ahead, bytes: 64 << 20, context: context)
+  }
+
+  /// Whether no shards are named and standard input cannot hold any: a terminal, /dev/null, an empty file. A pipe is
+  /// waited for.
+  private static func hasNoInput(_ arguments: Arguments) -> Bool {
+    guard arguments.optionalText("shards") == nil else { return false }
+    var status = stat()
+    guard fstat(STDIN_FILENO, &status) == 0 else { return true }
+    return switch status.st_mode & S_IFMT {
+    case S_IFCHR: true
+    case S_IFREG: status.st_size == 0
+    default: false
+    }
   }
 }
 

@@ -36,9 +36,11 @@ struct SceneRecords {
 
   /// The members of a record, in the order of the archive.
   func members(of number: Int) throws(PictureError) -> [SampleMember] {
+    let task = SceneTask.task(ofRecord: number, seed: seed, among: tasks)
+    var options = options
+    if task == .drawn { options.style = .drawn }
     let scene = Scene(seed: seed, index: number, options: options)
     let narrator = Narrator(scene, seed: seed, index: number, options: options)
-    let task = narrator.task(among: tasks)
     let utterance = narrator.utterance(task)
     var members: [SampleMember] = []
     var labels: LabelGrid?
@@ -48,7 +50,7 @@ struct SceneRecords {
       members.append(SampleMember(field: "jpg", bytes: try picture.jpeg(quality: quality ?? scene.quality)))
       labels = grid
     }
-    let caption = task == .captions || task == .text ? utterance.answer : narrator.caption()
+    let caption = [.captions, .drawn, .text].contains(task) ? utterance.answer : narrator.caption()
     let truth = SceneTruth(scene: scene, task: task, utterance: utterance, caption: caption, labels: labels)
     members.append(SampleMember(field: "prompt.txt", bytes: Array(utterance.prompt.utf8)))
     members.append(SampleMember(field: "txt", bytes: Array(utterance.answer.utf8)))

@@ -4,7 +4,7 @@ import Pipeline
 /// `tee ( … )`: every record also goes through a branch; what the branch makes of it stays there.
 enum Tee {
   static let definition = StageDefinition(
-    StageDeclaration("tee", .link, "every record through a branch as well", takesBranch: true)
+    StageDeclaration("tee", .link, "every record through a branch as well", branch: .links)
   ) { inputs, context throws(RunFailure) in
     let split = Split(inputs.upstream)
     guard let branch = try inputs.branch?(BranchEnd(split), context) else { return inputs.upstream }

@@ -36,7 +36,11 @@ struct StagesCommand: ParsableCommand {
     where !fields.isEmpty {
       text += "  \(label) \(fields.joined(separator: " "))\n"
     }
-    if stage.takesBranch { text += "  takes a branch: \(stage.name) ( STAGE | … )\n" }
+    switch stage.branch {
+    case .none: break
+    case .links: text += "  takes a branch: \(stage.name) ( STAGE | … )\n"
+    case .source: text += "  may take a branch with a source of its own: \(stage.name) ( SOURCE | … )\n"
+    }
     return text + parameters(stage.parameters)
   }
 

@@ -81,7 +81,7 @@ private func narrator(_ index: Int) -> Narrator { Narrator(scene(index), seed: 1
 
 @Test func textsKeepToTheirTaskAndScene() {
   let counts = (0..<4000).reduce(into: [SceneTask: Int]()) {
-    $0[narrator($1).task(among: [.captions, .captions, .text, .questions]), default: 0] += 1
+    $0[SceneTask.task(ofRecord: $1, seed: 11, among: [.captions, .captions, .text, .questions]), default: 0] += 1
   }
   #expect(
     abs((counts[.captions] ?? 0) - 2000) < 120 && abs((counts[.text] ?? 0) - 1000) < 120 && counts[.details] == nil)
