@@ -44,7 +44,7 @@ func formatted(_ value: Double, _ decimals: Int = 2) -> String { String(format: 
 func pictureFiles() throws -> [String] {
   let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent().path
-  let folder = ProcessInfo.processInfo.environment["PICTURES"] ?? root + "/examples/shapes"
+  let folder = ProcessInfo.processInfo.environment["PICTURES"] ?? root + "/Tests/Fixtures/shapes"
   return try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".jpg") }.sorted()
     .map { folder + "/" + $0 }
 }

@@ -11,8 +11,12 @@ enum FreshWeights {
   /// - Parameters:
   ///   - layers: of the language model.
   ///   - isGemma: whether root-mean-square norms are stored less 1, and embeddings scaled by √width.
-  static func store(_ name: String, seed: UInt64, layers: Int, isGemma: Bool) -> WeightStore {
-    WeightStore(inventing: name) { name, shape in
+  ///   - tower: whose vision tower it begins with, nil for one that is random too.
+  static func store(
+    _ name: String, seed: UInt64, layers: Int, isGemma: Bool, tower: WeightStore? = nil
+  ) -> WeightStore {
+    WeightStore(inventing: name) { name, shape throws(WeightError) in
+      if let tower, isTower(name) { return try tower.tensor(name, shape: shape) }
       let values = Tensor(rows: shape[0], columns: shape.dropFirst().reduce(1, *))
       let stream = name.utf8.reduce(mp_mix(seed, 0)) { mp_mix($0, UInt64($1)) }
       let spread = spread(name, shape: [values.rows, values.columns], layers: layers, isGemma: isGemma)
@@ -26,6 +30,11 @@ enum FreshWeights {
       }
       return StoredTensor(values)
     }
+  }
+
+  /// Whether a published name is one of a vision tower's weights, not of the projector behind it.
+  private static func isTower(_ name: String) -> Bool {
+    name.hasPrefix("vision_tower.") || name.hasPrefix("visual.") && !name.hasPrefix("visual.merger.")
   }
 
   private enum Spread {

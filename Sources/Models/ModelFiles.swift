@@ -17,6 +17,8 @@ package struct ModelFiles: Sendable {
   package let parameters: ParameterSet?
   /// What the weights of a model in training are drawn from, where its folder holds none.
   private let seed: UInt64
+  /// The folder whose vision tower such a model begins with, nil for a random one.
+  private let tower: String?
   private let cacheType: ElementType?
   private let gguf: GGUFParts?
   /// Whether there is a configuration alone, and weights are made up to measure with.
@@ -36,10 +38,11 @@ package struct ModelFiles: Sendable {
   ///   - cacheType: what caches of keys and values hold: f32, f16, or nil for f16 beside quantised weights.
   package init(
     path: String, vision: String? = nil, format: WeightFormat? = nil, cacheType: ElementType? = nil,
-    engine: Engine? = Engine(threads: 1), parameters: ParameterSet? = nil, seed: UInt64 = 0
+    engine: Engine? = Engine(threads: 1), parameters: ParameterSet? = nil, seed: UInt64 = 0, tower: String? = nil
   ) throws {
     self.path = path
     self.seed = seed
+    self.tower = tower
     self.parameters = parameters
     self.cacheType = cacheType
     isInvented = false
@@ -69,6 +72,7 @@ package struct ModelFiles: Sendable {
     gguf = nil
     self.parameters = parameters
     seed = 0
+    tower = nil
     isInvented = true
   }
 
@@ -83,8 +87,10 @@ package struct ModelFiles: Sendable {
     if parameters != nil, !holdsWeights {
       let layers = try (config.object("text_config") ?? config).count("num_hidden_layers", default: 1)
       let isGemma = try family.modelType.hasPrefix("gemma")
-      return FreshWeights.store(path, seed: seed, layers: layers, isGemma: isGemma)
+      return FreshWeights.store(
+        path, seed: seed, layers: layers, isGemma: isGemma, tower: try tower.map { try WeightStore(folder: $0) })
     }
+    if let tower { throw ModelError("\(path) has weights of its own: expected none beside tower=\(tower)") }
     return try WeightStore(folder: path)
   }
 

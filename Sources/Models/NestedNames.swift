@@ -15,7 +15,8 @@ struct NestedNames: Sendable {
     self.vision = vision
     self.projector = projector
     isNested = store.names.contains { $0.hasPrefix("model.language_model.") }
-    hasVisionModel = store.names.contains { $0.contains(vision + "vision_model.") }
+    // Weights that are made up have no names yet: they get the published ones.
+    hasVisionModel = store.names.isEmpty || store.names.contains { $0.contains(vision + "vision_model.") }
   }
 
   /// The file's name for a name as the families' code writes it: `model.*`, `lm_head.*`, and published ones otherwise.

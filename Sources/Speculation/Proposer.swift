@@ -83,7 +83,9 @@ package final class LanguageModelProposer: Proposer {
 
     /// Tokens of answer and proposals that have not been read.
     func unread(of session: Session) -> ArraySlice<Int32> {
-      (session.answer.tokens + session.drafts).suffix(from: cache.length - promptTokens)
+      let (read, chosen) = (cache.length - promptTokens, session.answer.tokens.count)
+      if read >= chosen { return session.drafts[(read - chosen)...] }
+      return session.answer.tokens[read...] + session.drafts
     }
 
     /// The next `count` rows.

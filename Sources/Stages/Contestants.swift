@@ -41,6 +41,8 @@ struct DraftingMethod {
         gammas: [gamma] + auto),
       DraftingMethod(
         name: "fixed", drafter: try drafter("fixed", arguments, target), sight: .picture, gammas: [gamma] + auto),
+      DraftingMethod(
+        name: "phase1", drafter: try drafter("phase1", arguments, target), sight: .picture, gammas: [gamma]),
       DraftingMethod(name: Setting.massv, drafter: massv, sight: .picture, gammas: [gamma] + curve + auto),
       DraftingMethod(
         name: "massv-wrong-picture", drafter: arguments.flag("wrong-picture") ? massv : nil, sight: .otherPicture,

@@ -22,6 +22,8 @@ enum Evaluate {
         ParameterDeclaration(
           "tuned", .reference("drafter"), optional: true,
           "drafts from text alone, tuned on the target's answers, \"text-only-tuned\""),
+        ParameterDeclaration(
+          "phase1", .reference("drafter"), optional: true, "the MASSV drafter before phase 2, \"phase1\""),
         ParameterDeclaration("ngram", .flag, default: "true", "judge looking up what followed before, \"ngram\""),
         ParameterDeclaration(
           "wrong-picture", .flag, default: "false",

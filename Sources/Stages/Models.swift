@@ -32,16 +32,23 @@ struct ModelResource: Sendable {
       ParameterDeclaration(
         "trained", .flag, default: "false", "it shall be trained itself; a folder without weights gets random ones"),
       ParameterDeclaration("seed", .integer(0...Int.max), default: "0", "what random weights are drawn from"),
+      ParameterDeclaration(
+        "tower", .path(optional: true), default: "none", "whose vision tower they come with, a model's folder"),
     ]
   ) { arguments, context throws(RunFailure) in
     let engine = Engine(threads: context.options.threads)
     let visionPath = arguments.optionalText("vision")
     let parameters = arguments.flag("trained") ? ParameterSet() : nil
+    if parameters == nil, arguments.optionalText("tower") != nil {
+      throw RunFailure(.usage, "model: \"tower\" is for trained=true alone")
+    }
     let target = try loading {
       if let parameters {
         let seed = UInt64(arguments.integer("seed"))
         return try TargetModel(
-          ModelFiles(path: arguments.text("path"), engine: engine, parameters: parameters, seed: seed))
+          ModelFiles(
+            path: arguments.text("path"), engine: engine, parameters: parameters, seed: seed,
+            tower: arguments.optionalText("tower")))
       }
       return try TargetModel(files(arguments, vision: visionPath, engine))
     }

@@ -34,7 +34,7 @@ package final class WeightStore: Sendable {
   package let folder: String
   private let places: [String: Place]
   /// Makes up a tensor of a shape, where there is no file.
-  private let inventing: (@Sendable (_ name: String, _ shape: [Int]) -> StoredTensor)?
+  private let inventing: (@Sendable (_ name: String, _ shape: [Int]) throws(WeightError) -> StoredTensor)?
   private let used = Mutex<Set<String>>([])
 
   /// Tensors from wherever they are.
@@ -63,7 +63,8 @@ package final class WeightStore: Sendable {
 
   /// Tensors made up one by one, as a model asks for them.
   package init(
-    inventing folder: String, _ make: @escaping @Sendable (_ name: String, _ shape: [Int]) -> StoredTensor
+    inventing folder: String,
+    _ make: @escaping @Sendable (_ name: String, _ shape: [Int]) throws(WeightError) -> StoredTensor
   ) {
     self.folder = folder
     places = [:]
@@ -147,7 +148,7 @@ package final class WeightStore: Sendable {
 
   /// The tensor of this name and shape, as a matrix of its first dimension by the rest.
   package func tensor(_ name: String, shape: [Int]) throws(WeightError) -> StoredTensor {
-    if let inventing { return inventing(name, shape) }
+    if let inventing { return try inventing(name, shape) }
     guard let place = places[name] else {
       throw WeightError("\(folder): tensor \"\(name)\" of shape \(shape) is missing")
     }

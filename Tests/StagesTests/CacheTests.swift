@@ -19,7 +19,7 @@ private struct Bench {
 
   init(target: String = Place.target) throws {
     scratch = try Scratch()
-    let pictures = try [0, 1, 3, 4, 6, 7].map { try read(Place.root + "/examples/shapes/shape-0\($0).jpg") }
+    let pictures = try [0, 1, 3, 4, 6, 7].map { try read(Place.root + "/Tests/Fixtures/shapes/shape-0\($0).jpg") }
     let png = try read(Place.root + "/Tests/Fixtures/images/tile-28x28.png")
     shard = try scratch.shard(
       "in.tar",
@@ -96,7 +96,7 @@ func theEncoderRunsOncePerPicture(target: String) throws {
   let file = try bench.scratch.bytes(of: "cache")
   let store = try ContentStore(
     path: bench.scratch.file("cache"), fingerprint: Array(file[12..<44]), maximumBytes: 1 << 30)
-  let jpeg = try read(Place.root + "/examples/shapes/shape-04.jpg")
+  let jpeg = try read(Place.root + "/Tests/Fixtures/shapes/shape-04.jpg")
   guard case .content(let content) = store.find(ContentKey(of: jpeg)) else {
     Issue.record("nothing is kept")
     return

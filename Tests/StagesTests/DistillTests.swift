@@ -182,7 +182,7 @@ private let conversation = Array(
 
 @Test func llavaConversationsGoInAndComeOut() throws {
   let scratch = try Scratch()
-  let jpg = try read(Place.root + "/examples/shapes/shape-04.jpg")
+  let jpg = try read(Place.root + "/Tests/Fixtures/shapes/shape-04.jpg")
   let shard = try scratch.shard("in.tar", [("x", [("jpg", jpg), ("json", conversation)])])
   let asked = ["samples=2", "format=llava"]
   _ = try distill(scratch, asked, settings: ["ask.field=json.conversations"], shard: shard)
@@ -206,7 +206,7 @@ private let conversation = Array(
 
 @Test func aBadRecordCostsItselfOnly() throws {
   let scratch = try Scratch()
-  let jpg = ("jpg", try read(Place.root + "/examples/shapes/shape-04.jpg"))
+  let jpg = ("jpg", try read(Place.root + "/Tests/Fixtures/shapes/shape-04.jpg"))
   func json(_ text: String) -> (String, [UInt8]) { ("json", Array(text.utf8)) }
   let shard = try scratch.shard(
     "in.tar",

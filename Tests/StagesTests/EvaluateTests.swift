@@ -18,8 +18,8 @@ import Testing
       SourceText(name: "evaluate.pipe", text: text), catalog: .standard,
       overrides: Overrides(
         parameters: [
-          "target=\(Place.target)", "draft=\(Place.massv)", "text=\(Place.text)", "shards=\(shard)", "max-tokens=16",
-          "seed=5", "log=\(scratch.file(name))",
+          "target=\(Place.target)", "draft=\(Place.massv)", "text=\(Place.text)", "fixed=none", "shards=\(shard)",
+          "max-tokens=16", "seed=5", "log=\(scratch.file(name))",
         ] + parameters,
         settings: settings))
     var options = options
@@ -47,16 +47,17 @@ import Testing
     let lines = try evaluate(
       scratch,
       [
-        "fixed=\(Self.random)", "tuned=\(Self.random)", "wrong-picture=true", "gammas=[1, 5, 3]",
+        "fixed=\(Self.random)", "tuned=\(Self.random)", "phase1=\(Self.random)", "wrong-picture=true",
+        "gammas=[1, 5, 3]",
         "details=\(scratch.file("details"))",
       ], meter: meter)
     let methods = [
       "plain", "ngram", "ngram", "text-only", "text-only", "text-only-tuned", "text-only-tuned", "fixed", "fixed",
-      "massv", "massv", "massv", "massv", "massv-wrong-picture",
+      "phase1", "massv", "massv", "massv", "massv", "massv-wrong-picture",
     ]
     #expect(strings(lines, "method") == methods + methods)
     #expect(strings(lines, "task").allSatisfy { $0 == "captions" })
-    #expect(lines.map { $0["gamma"]?.int ?? -1 }.prefix(14) == [0, 5, -1, 5, -1, 5, -1, 5, -1, 5, 1, 3, -1, 5])
+    #expect(lines.map { $0["gamma"]?.int ?? -1 }.prefix(15) == [0, 5, -1, 5, -1, 5, -1, 5, -1, 5, 5, 1, 3, -1, 5])
     #expect(lines.allSatisfy { $0["identical"]?.bool == true })
     for line in lines { try check(line) }
     #expect(try line(lines, "plain", gamma: 0)["mal"]?.double == 0)
@@ -98,7 +99,7 @@ import Testing
 
   private func checkDetails(_ scratch: Scratch, _ lines: [JSONValue]) throws {
     let details = try scratch.lines(of: "details")
-    #expect(details.count == 2 * (4 * 13 + 3))
+    #expect(details.count == 2 * (4 * 14 + 3))
     #expect(Set(strings(details, "key")) == ["shape-00", "shape-01", "shape-02", "shape-03"])
     for name in ["tokens", "rounds", "drafted", "accepted"] {
       #expect(details.reduce(0) { $0 + ($1[name]?.int ?? 0) } == lines.reduce(0) { $0 + ($1[name]?.int ?? 0) })
@@ -152,7 +153,7 @@ import Testing
 
   @Test func aReportShowsPicturesOnceAndNamesNoPlaces() throws {
     let scratch = try Scratch()
-    let pictures = try ["shape-00.jpg", "shape-02.png"].map { try read(Place.root + "/examples/shapes/" + $0) }
+    let pictures = try ["shape-00.jpg", "shape-02.png"].map { try read(Place.root + "/Tests/Fixtures/shapes/" + $0) }
     let shard = try scratch.shard(
       "some.tar",
       [
@@ -176,8 +177,8 @@ import Testing
 
   @Test func badRecordsCostThemselvesAndTasksAreTheirOwn() throws {
     let scratch = try Scratch()
-    let picture = try read(Place.root + "/examples/shapes/shape-00.jpg")
-    let other = try read(Place.root + "/examples/shapes/shape-02.png")
+    let picture = try read(Place.root + "/Tests/Fixtures/shapes/shape-00.jpg")
+    let other = try read(Place.root + "/Tests/Fixtures/shapes/shape-02.png")
     let shard = try scratch.shard(
       "mixed.tar",
       [
@@ -207,7 +208,7 @@ import Testing
 
   @Test func whatWasGatheredOutlivesAnInputThatEnds() throws {
     let scratch = try Scratch()
-    let picture = try read(Place.root + "/examples/shapes/shape-00.jpg")
+    let picture = try read(Place.root + "/Tests/Fixtures/shapes/shape-00.jpg")
     let shard = try scratch.shard(
       "torn.tar", [("a", [("jpg", picture)]), ("b", [("jpg", picture)]), ("c", [("jpg", [1, 2, 3])])])
     let failure = try run(

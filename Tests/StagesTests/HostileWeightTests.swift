@@ -38,7 +38,7 @@ private struct Damage: CustomTestStringConvertible {
 
 /// Three pictures and, second, a text.
 private func shard(_ scratch: Scratch) throws -> String {
-  let picture = { (name: String) in [("jpg", try read(Place.root + "/examples/shapes/\(name).jpg"))] }
+  let picture = { (name: String) in [("jpg", try read(Place.root + "/Tests/Fixtures/shapes/\(name).jpg"))] }
   return try scratch.shard(
     "in.tar",
     [

@@ -75,7 +75,7 @@ private func outputDoesNotDependOnDrafterGammaThreadsOrRecordsInFlight(family: F
 
 @Test(arguments: Family.all) private func neighboursDoNotChangeAnAnswer(family: Family) throws {
   let scratch = try Scratch()
-  let members = { (name: String) throws in [("jpg", try read(Place.root + "/examples/shapes/\(name).jpg"))] }
+  let members = { (name: String) throws in [("jpg", try read(Place.root + "/Tests/Fixtures/shapes/\(name).jpg"))] }
   let shard = try scratch.shard(
     "a.tar",
     [

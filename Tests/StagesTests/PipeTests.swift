@@ -53,6 +53,10 @@ private let shipped: [String] = {
   #expect(errors("read | read | emit fields=[key]").first?.contains("it stands first in a chain") == true)
   #expect(errors("read | tee | emit fields=[key]").first?.contains("takes one branch") == true)
   #expect(errors("read | tee ( decode ) | emit fields=[width]").first?.contains("reads \"width\"") == true)
+  #expect(errors("read ( scenes | decode ) | emit fields=[key]") == [])
+  #expect(errors("read ( scenes | decode ) | emit fields=[width]").first?.contains("reads \"width\"") == true)
+  #expect(errors("read ( decode ) | emit fields=[key]").first?.contains("needs records from a stage") == true)
+  #expect(errors("read ( scenes ) ( scenes ) | emit fields=[key]").first?.contains("at most one branch") == true)
 }
 
 @Test func theCommandLineSetsParametersAndArguments() {

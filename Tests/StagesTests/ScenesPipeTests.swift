@@ -44,6 +44,22 @@ private func json(_ sample: Sample) throws -> JSONValue {
   #expect(alone.members.map(\.bytes) == among.members.map(\.bytes))
 }
 
+@Test func oneTaskOfManyMayBeOfTheOtherStyle() throws {
+  let scratch = try Scratch()
+  _ = try shard(["count=60", "seed=5", "tasks=[captions, drawn]"], into: "a.tar", scratch)
+  _ = try shard(["count=60", "seed=5", "tasks=[captions]", "style=drawn"], into: "b.tar", scratch)
+  var drawn = 0
+  for (mixed, other) in zip(try samples(scratch.file("a.tar")), try samples(scratch.file("b.tar"))) {
+    let truth = try json(mixed)
+    let isDrawn = truth["task"]?.string == "drawn"
+    #expect(truth["style"]?.string == (isDrawn ? "drawn" : "plain"))
+    // Picture, prompt and answer are those of the style.
+    #expect((mixed.members.prefix(3).map(\.bytes) == other.members.prefix(3).map(\.bytes)) == isDrawn)
+    drawn += isDrawn ? 1 : 0
+  }
+  #expect((20...40).contains(drawn))
+}
+
 @Test func aRecordHoldsPictureTextAndTruth() throws {
   let scratch = try Scratch()
   _ = try shard(["count=200", "tasks=[captions, text, questions]", "quality=auto"], into: "a.tar", scratch)

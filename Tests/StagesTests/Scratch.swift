@@ -10,10 +10,10 @@ import Testing
 enum Place {
   static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent().path
-  static let target = root + "/examples/models/random-target"
-  static let massv = root + "/examples/models/random-massv"
+  static let target = root + "/Tests/Fixtures/models/random-target"
+  static let massv = root + "/Tests/Fixtures/models/random-massv"
   static let text = root + "/Tests/Fixtures/models/qwen2-echo"
-  static let exampleShard = root + "/examples/shapes.tar"
+  static let exampleShard = root + "/Tests/Fixtures/shapes.tar"
 
   /// Photographs and torture files, nil where they are not here.
   static let sharedData: String? = {

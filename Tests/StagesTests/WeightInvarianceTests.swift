@@ -45,7 +45,9 @@ private struct Setting: CustomStringConvertible {
 /// More records than are in flight, so that one takes another's place; prompts of several lengths, one without a picture.
 private func shard(_ scratch: Scratch) throws -> String {
   let root = Place.root + "/"
-  let pictures = ["examples/shapes/shape-00.jpg", "examples/shapes/shape-04.jpg", "examples/shapes/shape-07.jpg"]
+  let pictures = [
+    "Tests/Fixtures/shapes/shape-00.jpg", "Tests/Fixtures/shapes/shape-04.jpg", "Tests/Fixtures/shapes/shape-07.jpg",
+  ]
   var samples: [(key: String, members: [(String, [UInt8])])] = []
   for path in pictures { samples.append(("p\(samples.count)", [("jpg", try read(root + path))])) }
   samples.insert(("text", [("txt", Array("What is red?".utf8))]), at: 1)

@@ -1,4 +1,5 @@
 import CKernels
+import Foundation
 import Models
 import Tensors
 import Testing
@@ -7,7 +8,7 @@ import Testing
 
 /// Training a whole vision-language model: the loss falls along its gradient as fast as the gradient says.
 @Suite struct TowerTests {
-  static let models = ["examples/models/random-target", "Tests/Fixtures/models/gemma3-hub"]
+  static let models = ["Tests/Fixtures/models/random-target", "Tests/Fixtures/models/gemma3-hub"]
 
   private func student(_ model: String, _ parameters: ParameterSet, _ engine: Engine) throws -> Student {
     let files = try ModelFiles(path: root + "/" + model, engine: engine, parameters: parameters)
@@ -109,5 +110,38 @@ import Testing
       let isTower = parameter.name.hasPrefix("visual.") && !parameter.name.contains("merger")
       #expect((parameter.values.values != old) == isTower, "\(parameter.name)")
     }
+  }
+
+  /// A larger model that shares a smaller one's tower begins with it; all else of it is random.
+  @Test(arguments: models) func aModelWithoutWeightsBeginsWithAnothersTower(model: String) throws {
+    let manager = FileManager.default
+    let folder = manager.temporaryDirectory.path + "/massv-pipe-test-" + UUID().uuidString
+    try manager.copyItem(atPath: root + "/" + model, toPath: folder)
+    defer { try? manager.removeItem(atPath: folder) }
+    func load(_ tower: String?) throws -> [Parameter] {
+      let parameters = ParameterSet()
+      let files = try ModelFiles(
+        path: folder, engine: Engine(threads: 1), parameters: parameters, seed: 3, tower: tower)
+      _ = try files.family.load(files)
+      return parameters.all
+    }
+    #expect(throws: ModelError.self) { try load(root + "/" + model) }
+    try manager.removeItem(atPath: folder + "/model.safetensors")
+    let store = try WeightStore(folder: root + "/" + model)
+    var same = 0
+    for (parameter, random) in zip(try load(root + "/" + model), try load(nil)) {
+      let isTower =
+        parameter.name.hasPrefix("vision_tower.")
+        || parameter.name.hasPrefix("visual.") && !parameter.name.hasPrefix("visual.merger.")
+      if isTower {
+        #expect(try parameter.values.values == store.tensor(parameter.name, shape: parameter.shape).values)
+        same += 1
+      } else {
+        #expect(parameter.values.values == random.values.values, "\(parameter.name)")
+      }
+    }
+    #expect(same > 20)
+    let other = Self.models.first { $0 != model }
+    #expect(throws: WeightError.self) { try load(other.map { root + "/" + $0 }) }
   }
 }

@@ -1,4 +1,3 @@
-import Foundation
 import Tensors
 
 /// What a cache holds of each token, and for how long.
@@ -47,8 +46,8 @@ package final class KVCache {
   private struct Layer {
     /// Slots that the layer has room for, in whole panels: it grows with the sequence.
     var room = 0
-    /// All heads' keys, then all heads' values.
-    var storage: UnsafeMutableRawPointer?
+    /// All heads' keys, then all heads' values, as bytes in a tensor's memory: that of finished sequences is taken again.
+    var storage: Tensor?
     /// The first slot that is still there, at the beginning of a panel.
     var base = 0
   }
@@ -78,8 +77,6 @@ package final class KVCache {
   /// Bytes that it takes now.
   package var byteCount: Int { layers.reduce(0) { $0 + shape.bytes(slots: $1.room) } }
 
-  deinit { for layer in layers { free(layer.storage) } }
-
   /// The slots that a row attends to before itself: from here on.
   func firstVisible(layer: Int, slot: Int) -> Int { shape.windows[layer].map { max(0, slot - $0 + 1) } ?? 0 }
 
@@ -93,7 +90,10 @@ package final class KVCache {
     guard let storage = layer.storage else { preconditionFailure("rows are read before any was added") }
     let keys = HeadMemory.keyBytes(slots: layer.room, width: shape.width, shape.type)
     let values = HeadMemory.valueBytes(slots: layer.room, width: shape.width, shape.type)
-    return HeadMemory(keys: storage + head * keys, values: storage + shape.heads * keys + head * values)
+    return storage.withMutable {
+      let start = UnsafeMutableRawPointer($0)
+      return HeadMemory(keys: start + head * keys, values: start + shape.heads * keys + head * values)
+    }
   }
 
   /// Copies rows of all heads' keys and values into the slots behind the last; `stride` values from row to row.
@@ -136,17 +136,13 @@ package final class KVCache {
   }
 
   private func move(_ index: Int, base: Int, room: Int, kept: Int) {
-    let old = layers[index]
-    layers[index] = moved(old, base: base, room: room, kept: kept)
-    free(old.storage)
+    layers[index] = moved(layers[index], base: base, room: room, kept: kept)
   }
 
   /// The layer's slots from `base` on, `kept` of them, in memory of their own.
   private func moved(_ old: Layer, base: Int, room: Int, kept: Int) -> Layer {
-    guard let storage = calloc(1, max(64, shape.bytes(slots: room))) else {
-      preconditionFailure("no memory for a cache of \(room) tokens")
-    }
-    let new = Layer(room: room, storage: storage, base: base)
+    let floats = (shape.bytes(slots: room) + 3) / 4
+    let new = Layer(room: room, storage: Tensor.zeros(rows: 1, columns: floats), base: base)
     let slots = whole(max(0, kept))
     if old.storage != nil, slots > 0 {
       let first = base - old.base

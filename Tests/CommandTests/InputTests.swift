@@ -1,0 +1,53 @@
+import Foundation
+import JSON
+import Testing
+
+/// What is read where there is no input.
+private let standIn = "read ( scenes count=7 seed=3 ) | emit fields=[key]"
+
+@Test(arguments: [
+  ("< /dev/null", 7), ("< $OUT/empty", 7), ("< Tests/Fixtures/shapes.tar", 12),
+  ("--set read.shards=Tests/Fixtures/shapes.tar < /dev/null", 12), ("--limit 3 < /dev/null", 3),
+  ("--set scenes.count=2 < /dev/null", 2),
+]) func aSourceStandsInWhereThereIsNoInput(input: String, lines: Int) throws {
+  let scratch = try ScratchFolder()
+  let script = "touch $OUT/empty; echo '\(standIn)' > $OUT/a.pipe; $TOOL run $OUT/a.pipe \(input) > $OUT/a"
+  let outcome = try Command.shell(script, scratch: scratch.path)
+  #expect(outcome.status == 0 && outcome.errors == "", "\(outcome.errors)")
+  let keys = try scratch.lines("a")
+  #expect(keys.count == lines)
+  #expect(keys.first == (lines == 12 ? #"{"key":"shape-00"}"# : #"{"key":"scene-0000000"}"#))
+}
+
+@Test func whatStoodInIsResumedToTheSameBytes() throws {
+  let scratch = try ScratchFolder()
+  let script = """
+    echo '\(standIn)' > $OUT/a.pipe; RUN="$TOOL run $OUT/a.pipe"
+    $RUN < /dev/null > $OUT/whole; head -c 50 $OUT/whole > $OUT/a; $RUN --resume < /dev/null >> $OUT/a
+    """
+  #expect(try Command.shell(script, scratch: scratch.path).status == 0)
+  #expect(try scratch.bytes("a") == scratch.bytes("whole"))
+  // Another input than the one that was begun with.
+  let other = "head -c 50 $OUT/whole > $OUT/a; $TOOL run $OUT/a.pipe --resume < Tests/Fixtures/shapes.tar >> $OUT/a"
+  #expect(try Command.shell(other, scratch: scratch.path).status == 66)
+}
+
+@Test func aRecordAsksItsOwnPromptWhereItMay() throws {
+  let scratch = try ScratchFolder()
+  let script = """
+    cat > $OUT/a.pipe <<'EOF'
+    param own = true
+    let m = model path="Tests/Fixtures/models/random-target"
+    scenes count=5 tasks=[questions, text] | decode | encode model=m
+    | prompt model=m text="What?" own=$own | generate model=m max-tokens=1 | emit fields=[prompt, json.prompt, json.task]
+    EOF
+    $TOOL run $OUT/a.pipe > $OUT/a; $TOOL run $OUT/a.pipe own=false > $OUT/b
+    """
+  _ = try Command.shell(script, scratch: scratch.path)
+  for line in try scratch.lines("a").map({ try JSONValue(parsing: Array($0.utf8)) }) {
+    #expect(line["prompt"]?.string == line["json.prompt"]?.string && line["prompt"]?.string != "What?")
+  }
+  let others = try scratch.lines("b").map { try JSONValue(parsing: Array($0.utf8)) }
+  #expect(others.contains { $0["json.task"]?.string == "questions" })
+  for line in others where line["json.task"]?.string == "questions" { #expect(line["prompt"]?.string == "What?") }
+}
