@@ -2,7 +2,8 @@
 ///
 /// Least squares with every share at least 0: time is never saved by doing more, and a fit that thinks so only follows
 /// noise. Measurements of one kind replace each other slowly and those of other kinds stay, so that a long run of the
-/// same does not unlearn what all else costs. A machine that becomes slower or faster does so for all kinds alike.
+/// same does not unlearn what all else costs. A machine that becomes slower or faster does so for all kinds alike, and what
+/// took many times as long once was held up by something else.
 struct CostFit: Sendable {
   private struct Kind: Sendable {
     var amounts: [Double]
@@ -30,9 +31,12 @@ struct CostFit: Sendable {
       let drift = min(1.2, max(0.8, cost / expected))
       speed *= 1 + (drift - 1) * 0.03
     }
-    var entry = kinds[kind] ?? Kind(amounts: amounts, cost: cost / speed, count: 0, lastSeen: 0)
+    var measured = cost / speed
+    var entry = kinds[kind] ?? Kind(amounts: amounts, cost: measured, count: 0, lastSeen: 0)
+    if measured < entry.cost / 2 { entry.count = 0 }
+    if entry.count > 0 { measured = min(measured, 2 * entry.cost) }
     entry.count = min(10, entry.count + 1)
-    entry.cost += (cost / speed - entry.cost) / entry.count
+    entry.cost += (measured - entry.cost) / entry.count
     for index in amounts.indices { entry.amounts[index] += (amounts[index] - entry.amounts[index]) / entry.count }
     entry.lastSeen = measurements
     kinds[kind] = entry

@@ -42,7 +42,8 @@ package struct Scheduler: Sendable {
 
   private var verifying = CostFit(count: 6)
   private var drafting = CostFit(count: 2)
-  private var hasDrafted = false
+  private var draftedRounds = 0
+  private var hasDrafted: Bool { draftedRounds > 0 }
   private var tried = 1.0
   private var stood = 0.5
   private var round = 0
@@ -73,7 +74,8 @@ package struct Scheduler: Sendable {
     round += 1
     if trials < Self.trialGammas.count {
       // While more and more records come into flight, and where many rows are known to cost too much, nothing is tried.
-      if answers > lastAnswers || !mayPay(answers) { return 0 }
+      // One round alone may have been held up: it is not taken as knowing.
+      if answers > lastAnswers || !mayPay(answers) && draftedRounds != 1 { return 0 }
       trials += 1
       return Self.trialGammas[trials - 1]
     }
@@ -154,7 +156,7 @@ package struct Scheduler: Sendable {
     mostRows = max(mostRows, load.answers * load.rows)
     cachedEach += (Double(load.cached) / Double(max(1, load.answers)) - cachedEach) * (cachedEach == 0 ? 1 : 0.1)
     guard steps > 0 else { return }
-    hasDrafted = true
+    draftedRounds += 1
     if !isCatchingUp { drafting.add([1, Double(load.answers)], cost: draft / Double(steps), kind: load.answers) }
     tried = tried * 0.95 + Double(examined)
     stood = stood * 0.95 + Double(accepted)

@@ -35,11 +35,17 @@ package final class Engine: @unchecked Sendable {
   /// Work below so many multiplications is done before another thread has begun.
   private static let smallWork = 50_000
 
+  /// Whether work of about so many multiplications stays on the calling thread.
+  func isSmall(_ work: Int) -> Bool { pool.pointer == nil || work <= Self.smallWork }
+
   /// Runs body(0) … body(count - 1) on all threads, in no particular order.
   ///
   /// - Parameter work: about how many multiplications all of it takes; little work stays on the calling thread.
   package func parallel(_ count: Int, work: Int = .max, _ body: (Int) -> Void) {
-    guard let pool = pool.pointer, work > Self.smallWork else { return (0..<count).forEach(body) }
+    guard let pool = pool.pointer, !isSmall(work) else {
+      for index in 0..<count { body(index) }
+      return
+    }
     withoutActuallyEscaping(body) { escapable in
       withUnsafePointer(to: escapable) { pointer in
         mp_pool_run(

@@ -37,26 +37,30 @@ private let rowsTogether = 96
 private func forward(_ x: Tensor, _ layers: [Linear], _ engine: Engine) -> [Tensor] {
   let results = layers.map { Tensor(rows: x.rows, columns: $0.weight.rows) }
   guard x.rows > 0 else { return results }
-  var inputs: [ProductInput] = []
-  for layer in layers {
-    let same = inputs.first { $0.format == layer.weight.format }
-    inputs.append(same ?? ProductInput(x, for: layer.weight.format, engine))
-  }
-  let biases = layers.map { $0.bias?.values }
+  var inputs: [WholeInput] = []
+  let biases = layers.contains { $0.bias != nil } ? layers.map { $0.bias?.values } : []
   let tiles = layers.reduce(0) { $0 + $1.tiles }
   let work = layers.reduce(0) { $0 + $1.weight.rows } * x.rows * x.columns
-  let runs = tileRuns(tiles, engine.threads)
   withUnsafeTemporaryAllocation(of: mp_product.self, capacity: layers.count) { products in
     for index in layers.indices {
       let weight = layers[index].weight
+      var (input, stride) = (UnsafeRawPointer(x.start), x.columns * 4)
+      if mp_input_bytes(weight.format.number, x.columns) > 0 {
+        let known = inputs.first { $0.format == weight.format }
+        let whole = known ?? WholeInput(x, for: weight.format, engine)
+        if known == nil { inputs.append(whole) }
+        (input, stride) = (UnsafeRawPointer(whole.storage.start), whole.stride)
+      }
       products[index] = mp_product(
-        format: weight.format.number, x: inputs[index].start, x_stride: inputs[index].stride, w: weight.start,
-        k: weight.columns, n: weight.rows, bias: biases[index].map { UnsafePointer($0.start) },
-        y: results[index].start, y_stride: weight.rows)
+        format: weight.format.number, x: input, x_stride: stride, w: weight.start, k: weight.columns, n: weight.rows,
+        bias: biases.isEmpty ? nil : biases[index].map { UnsafePointer($0.start) }, y: results[index].start,
+        y_stride: weight.rows)
     }
     withExtendedLifetime((x, layers, inputs, biases, results)) {
+      let runs = engine.isSmall(work) ? [] : tileRuns(tiles, engine.threads)
       for first in stride(from: 0, to: x.rows, by: rowsTogether) {
         let rows = min(rowsTogether, x.rows - first)
+        if runs.isEmpty { mp_multiply_tiles(products.baseAddress, 0, tiles, first, rows) }
         engine.parallel(runs.count, work: work) {
           mp_multiply_tiles(products.baseAddress, runs[$0].lowerBound, runs[$0].count, first, rows)
         }
@@ -79,24 +83,18 @@ private func tileRuns(_ tiles: Int, _ threads: Int) -> [Range<Int>] {
   return runs
 }
 
-/// Rows as the products with a format read them: the floats themselves, or whole numbers.
-private struct ProductInput: @unchecked Sendable {
+/// Rows in whole numbers, as the products with a quantised format read them.
+private struct WholeInput {
   let format: WeightFormat
-  let start: UnsafeRawPointer
+  let storage: TensorStorage
   /// Bytes from row to row.
   let stride: Int
-  private let whole: TensorStorage?
 
-  /// It does not keep x alive.
   init(_ x: Tensor, for format: WeightFormat, _ engine: Engine) {
     self.format = format
     let bytes = mp_input_bytes(format.number, x.columns)
-    guard bytes > 0 else {
-      (whole, start, stride) = (nil, UnsafeRawPointer(x.start), x.columns * 4)
-      return
-    }
     let storage = TensorStorage(count: (x.rows * bytes + 3) / 4)
-    (whole, start, stride) = (storage, UnsafeRawPointer(storage.start), bytes)
+    (self.storage, stride) = (storage, bytes)
     x.withValues { source in
       engine.parallel(x.rows, work: 8 * x.count) { row in
         mp_quantise_input(

@@ -64,7 +64,7 @@ extension Weight {
   }
 
   /// A weight whose rows are the columns of some rows of a matrix.
-  fileprivate init(columnsOf x: Tensor, rows range: Range<Int>, _ engine: Engine) {
+  fileprivate convenience init(columnsOf x: Tensor, rows range: Range<Int>, _ engine: Engine) {
     self.init(panels: x.columns, of: range.count, engine) { panel, out in
       x.withValues {
         mp_panels_of_columns(
@@ -74,7 +74,7 @@ extension Weight {
   }
 
   /// Panels of floats that a kernel fills one by one.
-  private init(
+  private convenience init(
     panels rows: Int, of columns: Int, _ engine: Engine, _ fill: (Int, UnsafeMutablePointer<Float>) -> Void
   ) {
     let panels = (rows + 15) / 16

@@ -31,7 +31,7 @@ package enum WeightFormat: String, Sendable, CaseIterable {
 /// A weight of shape [rows, columns], packed for the kernels: panels of 16 interleaved rows.
 ///
 /// It keeps alive whatever owns its memory: its own panels or a mapped file of them.
-package struct Weight: @unchecked Sendable {
+package final class Weight: @unchecked Sendable {
   package let rows: Int
   package let columns: Int
   package let format: WeightFormat
@@ -65,7 +65,7 @@ package struct Weight: @unchecked Sendable {
   /// - Parameters:
   ///   - format: nil for the one that is nearest to how they are stored.
   ///   - engine: whose threads share the work.
-  package init(_ stored: StoredTensor, as format: WeightFormat? = nil, _ engine: Engine) {
+  package convenience init(_ stored: StoredTensor, as format: WeightFormat? = nil, _ engine: Engine) {
     let format = format ?? stored.nearestFormat
     let count = format.byteCount(rows: stored.rows, columns: stored.columns)
     let storage = TensorStorage(count: (count + 3) / 4)
@@ -84,7 +84,7 @@ package struct Weight: @unchecked Sendable {
   }
 
   /// A weight of this shape without its values: to count what a model takes, never to compute with.
-  package init(weighing stored: StoredTensor, as format: WeightFormat? = nil) {
+  package convenience init(weighing stored: StoredTensor, as format: WeightFormat? = nil) {
     let nothing = TensorStorage(count: 0)
     self.init(
       rows: stored.rows, columns: stored.columns, format: format ?? stored.nearestFormat,

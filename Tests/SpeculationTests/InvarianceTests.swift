@@ -20,13 +20,13 @@ private struct Cases {
   let stops: Set<Int32>
 
   init() throws {
-    let folder = root + "/examples/models/random-target"
+    let folder = root + "/Tests/Fixtures/models/random-target"
     let config = try ConfigReader(path: folder + "/config.json")
     target = try Qwen25VL(ModelFiles(path: folder))
     stops = try GenerationDefaults(folder: folder, config: config).endOfSequence
     let plain = root + "/Tests/Fixtures/models/qwen2-echo"
     text = try Qwen2.load(ModelFiles(path: plain))
-    let drafter = root + "/examples/models/random-massv"
+    let drafter = root + "/Tests/Fixtures/models/random-massv"
     massv = try Qwen2.load(ModelFiles(path: drafter))
     projector = try Projector(
       ProjectorSettings(ConfigReader(path: drafter + "/massv.json"), outputs: massv.configuration.hidden),
