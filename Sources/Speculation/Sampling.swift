@@ -35,7 +35,7 @@ package struct SamplingSettings: Sendable, Equatable {
     for index in row.indices { row[index] /= temperature }
     if topK > 0, topK < row.count { keepTopK(&row) }
     if topP < 1 { keepTopP(&row) }
-    normalise(&row)
+    mp_log_softmax(&row, row.count)
     return row
   }
 
@@ -49,14 +49,6 @@ package struct SamplingSettings: Sendable, Equatable {
     penalise(UnsafeMutableBufferPointer(start: logits, count: count), seen, drafts)
     let best = mp_argmax(logits, count)
     return best < 0 || logits[best] == -.infinity ? nil : Int32(best)
-  }
-
-  /// Logits into log-probabilities. The largest goes first: at tiny temperatures the sum would drown in its rounding.
-  private func normalise(_ row: inout [Float]) {
-    let top = row.max() ?? 0
-    for index in row.indices { row[index] -= top }
-    let total = mp_log_sum_exp(row, row.count)
-    for index in row.indices { row[index] -= total }
   }
 
   private func penalise(
@@ -92,7 +84,7 @@ package struct SamplingSettings: Sendable, Equatable {
 
   /// Drops the least probable tokens while their mass stays within 1 − p; the most probable always stays.
   private func keepTopP(_ row: inout [Float]) {
-    normalise(&row)
+    mp_log_softmax(&row, row.count)
     // Tokens below this cannot reach 1 − p together: they go first and need no sorting.
     let negligible = Float(log(Double(1 - topP) / Double(row.count)) - 1)
     var mass: Float = 0

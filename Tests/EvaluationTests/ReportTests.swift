@@ -125,7 +125,7 @@ private let all = ["plain", "ngram", "text-only", "text-only-tuned", "fixed", "p
   let page = try #require(PageReader(report.page))
   for method in all { #expect(page.text.contains(method), "\(method)") }
   // Distances of two tasks, positions at two temperatures and of the other task, bars, speed and break-even.
-  #expect(page.count("svg", class: "plot") == 2 + 3 + 2 + 2)
+  #expect(page.count("svg", class: "plot") == 3 + 3 + 2 + 2)
   #expect(page.count("article") == 2 && page.count("img") == 2 && page.count("script") == 0)
   #expect(page.text.contains("captions, T = 0") && page.text.contains("4 captions, 4 questions"))
   for (name, attributes) in page.elements {
@@ -205,7 +205,7 @@ private let all = ["plain", "ngram", "text-only", "text-only-tuned", "fixed", "p
   let page = Report(head(), board(["plain", "massv"], tasks: (0..<60).map { "task \($0)" }).standings).page
   let read = try #require(PageReader(page))
   #expect(read.text.contains("Left out: 20 further tasks") && read.count("tbody") == 80)
-  #expect(read.count("svg", class: "plot") == 6 + 7 + 2 + 2)
+  #expect(read.count("svg", class: "plot") == 7 + 7 + 2 + 2)
 }
 
 @Test func thePageIsTheSameTwice() {

@@ -148,6 +148,20 @@ private func exactProduct(_ x: Tensor, _ w: [Float], outputs: Int) -> [Double] {
     #expect(relativeError(builds[0], exact) < 1e-6)
   }
 
+  /// Most tokens are passed over without their noise: none of them would have won.
+  @Test func gumbelDrawsAreThoseOfAllTokens() {
+    for stream in 0..<4000 as Range<UInt64> {
+      let spread = Float([0.01, 1, 4, 12, 40][Int(stream % 5)])
+      let logs = (0..<300).map { spread * (Float(mp_mix(stream, UInt64($0)) >> 40) / Float(1 << 23) - 1) }
+      let values = logs.indices.map { index in
+        let uniform = (Double(mp_mix(mp_mix(1, stream), UInt64(index)) >> 11) + 0.5) * 0x1p-53
+        return Double(logs[index]) - log(-log(uniform))
+      }
+      let best = values.indices.max { values[$0] < values[$1] }
+      #expect(mp_gumbel_argmax(logs, logs.count, mp_mix(1, stream)) == best)
+    }
+  }
+
   @Test func gumbelDrawsFollowTheDistribution() {
     let probabilities: [Float] = [0.5, 0.25, 0.15, 0.08, 0.02]
     let logs = probabilities.map { Float(Double($0).logarithm) }

@@ -188,6 +188,9 @@ int mp_resize_rgb(const uint8_t *in, long width, long height, uint8_t *out, long
 long mp_argmax(const float *x, long count);
 /// log(sum(exp(x))) in a fixed order; values of -infinity add nothing.
 float mp_log_sum_exp(const float *x, long count);
+/// Logits into log-probabilities, in place. The largest goes first: where they are large, the sum would drown in its
+/// rounding.
+void mp_log_softmax(float *x, long count);
 /// A 64-bit mix of two words (SplitMix64's finaliser), the root of every random number here.
 uint64_t mp_mix(uint64_t a, uint64_t b);
 /// A checksum of bytes, at the speed of reading them.

@@ -13,7 +13,8 @@ struct FigureDistances {
   private let panels: [(place: Findings.Place, outlines: [Outline])]
 
   init(_ findings: Findings) {
-    panels = findings.places.compactMap { place in
+    let others = findings.places.dropFirst()
+    panels = (findings.firstPlaces + others).compactMap { place in
       let standings = findings.standings(at: place)
       let outlines = Self.methods.compactMap { method in
         standings.first { $0.setting.method == method && $0.tally.histogram != nil }.flatMap(Self.outline)
