@@ -9,8 +9,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # Standard output is the JSON lines alone.
 caption: build
-	@echo "The example models have random weights: what they write means nothing." 1>&2
-	@.build/release/massv-pipe run pipelines/caption.pipe max-tokens=24 < examples/shapes.tar
+	@.build/release/massv-pipe run pipelines/caption.pipe < examples/scenes.tar
 
 build: libraries
 	@swift build -c release --product massv-pipe 1>&2

@@ -75,7 +75,7 @@ private func numbers(_ value: Any, _ place: String = "") -> [(place: String, val
 @Test func benchPrintsATableOfAModelWithItsOwnWeights() throws {
   let scratch = try ScratchFolder()
   let outcome = try Command.shell(
-    "$TOOL bench --shape examples/models/random-target --weights stored --weights q4 --seconds 0.1 > $OUT/a",
+    "$TOOL bench --shape Tests/Fixtures/models/random-target --weights stored --weights q4 --seconds 0.1 > $OUT/a",
     scratch: scratch.path)
   #expect(outcome.status == 0 && outcome.errors == "", "\(outcome.errors)")
   let lines = try scratch.lines("a")
@@ -120,7 +120,7 @@ private func memory(_ model: String, _ weights: String, _ scratch: ScratchFolder
   return try #require(Double(line.split(separator: " ")[2]))
 }
 
-@Test(arguments: ["examples/models/random-target", "Tests/Fixtures/models/llava-hub"])
+@Test(arguments: ["Tests/Fixtures/models/random-target", "Tests/Fixtures/models/llava-hub"])
 func inspectCountsTheMemoryOfAFormat(model: String) throws {
   let scratch = try ScratchFolder()
   let sizes = try ["f32", "bf16", "q8", "q4"].map { try memory(model, $0, scratch) }
@@ -133,7 +133,7 @@ func inspectCountsTheMemoryOfAFormat(model: String) throws {
 @Test(arguments: ["q5", "Q8", "auto", "''"]) func inspectRefusesAFormatThatThereIsNot(weights: String) throws {
   let scratch = try ScratchFolder()
   let outcome = try Command.shell(
-    "$TOOL inspect examples/models/random-target --weights \(weights) > $OUT/a", scratch: scratch.path)
+    "$TOOL inspect Tests/Fixtures/models/random-target --weights \(weights) > $OUT/a", scratch: scratch.path)
   #expect(outcome.status == 64)
   #expect(outcome.errors.contains("--weights: expected stored or one of f32 f16 bf16 q8 q4, found \""))
   #expect(try scratch.bytes("a").isEmpty)

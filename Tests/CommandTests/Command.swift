@@ -11,6 +11,9 @@ struct Command {
     return URL(fileURLWithPath: tests).deletingLastPathComponent().path + "/massv-pipe"
   }()
 
+  /// Models so small that starting them takes no time; what they write means nothing.
+  static let tiny = "target=Tests/Fixtures/models/random-target draft=Tests/Fixtures/models/random-massv"
+
   struct Outcome {
     /// Exit status, or 128 + signal.
     let status: Int32

@@ -3,11 +3,12 @@ import JSON
 import Samples
 import Testing
 
-private let caption = "$TOOL run pipelines/caption.pipe max-tokens=12"
+private let caption = "$TOOL run pipelines/caption.pipe \(Command.tiny) max-tokens=12"
 
 @Test func resultsGoToStandardOutputAlone() throws {
   let scratch = try ScratchFolder()
-  let outcome = try Command.shell("\(caption) < examples/shapes.tar > $OUT/a --stats $OUT/stats", scratch: scratch.path)
+  let outcome = try Command.shell(
+    "\(caption) < Tests/Fixtures/shapes.tar > $OUT/a --stats $OUT/stats", scratch: scratch.path)
   #expect(outcome.status == 0 && outcome.errors == "")
   #expect(try scratch.lines("a").count == 12)
   #expect(try scratch.lines("stats")[0].hasPrefix("{\"records\":12,\"failed\":0,"))
@@ -15,23 +16,23 @@ private let caption = "$TOOL run pipelines/caption.pipe max-tokens=12"
 
 @Test(arguments: [
   ("run nowhere.pipe", 66, "nowhere.pipe: cannot be read"),
-  ("run pipelines/caption.pipe promt=x < examples/shapes.tar", 64, "did you mean \"prompt\"?"),
-  ("run pipelines/caption.pipe --set verify.max-tokens=0 < examples/shapes.tar", 64, "a whole number from 1"),
-  ("run pipelines/caption.pipe target=nowhere < examples/shapes.tar", 66, "nowhere/config.json: cannot be read"),
-  ("run pipelines/caption.pipe draft=examples < examples/shapes.tar", 66, "examples/config.json"),
+  ("run pipelines/caption.pipe promt=x < Tests/Fixtures/shapes.tar", 64, "did you mean \"prompt\"?"),
+  ("run pipelines/caption.pipe --set verify.max-tokens=0 < Tests/Fixtures/shapes.tar", 64, "a whole number from 1"),
+  ("run pipelines/caption.pipe target=nowhere < Tests/Fixtures/shapes.tar", 66, "nowhere/config.json: cannot be read"),
+  ("run pipelines/caption.pipe draft=examples < Tests/Fixtures/shapes.tar", 66, "examples/config.json"),
   ("run pipelines/caption.pipe --set read.shards=no-{1..3}.tar", 66, "no-1.tar: No such file"),
-  ("run pipelines/caption.pipe --threads 0 < examples/shapes.tar", 64, "--threads"),
-  ("run pipelines/caption.pipe --memory lots < examples/shapes.tar", 64, "--memory"),
+  ("run pipelines/caption.pipe --threads 0 < Tests/Fixtures/shapes.tar", 64, "--threads"),
+  ("run pipelines/caption.pipe --memory lots < Tests/Fixtures/shapes.tar", 64, "--memory"),
   ("check pipelines/caption.pipe README.md", 0, ""),
-  ("check examples/shapes.tar", 64, "error:"),
+  ("check Tests/Fixtures/shapes.tar", 64, "error:"),
   ("graph pipelines/caption.pipe --format dot", 0, ""),
   ("stages emit", 0, ""),
   ("stages emitt", 64, "did you mean \"emit\"?"),
-  ("inspect examples/models/random-target", 0, ""),
-  ("inspect examples/models/random-massv", 0, ""),
+  ("inspect Tests/Fixtures/models/random-target", 0, ""),
+  ("inspect Tests/Fixtures/models/random-massv", 0, ""),
   ("inspect examples", 66, "examples/config.json: cannot be read"),
   ("run pipelines/caption.pipe max-tokens=4 < /dev/null", 1, ""),
-  ("run pipelines/caption.pipe max-tokens=4 < examples/shapes.tar > /dev/full", 66, "No space left on device"),
+  ("run pipelines/caption.pipe max-tokens=4 < Tests/Fixtures/shapes.tar > /dev/full", 66, "No space left on device"),
   ("--help", 0, ""), ("frobnicate", 64, ""),
 ]) func exitStatusAndMessages(arguments: String, status: Int32, message: String) throws {
   let scratch = try ScratchFolder()
@@ -45,7 +46,7 @@ private let caption = "$TOOL run pipelines/caption.pipe max-tokens=12"
   let scratch = try ScratchFolder()
   let writer = TarWriter()
   var tar: [UInt8] = []
-  let good = Array(try Data(contentsOf: URL(fileURLWithPath: Command.root + "/examples/shapes/shape-00.jpg")))
+  let good = Array(try Data(contentsOf: URL(fileURLWithPath: Command.root + "/Tests/Fixtures/shapes/shape-00.jpg")))
   for (key, bytes) in [
     ("a", good), ("b", Array("<html>".utf8)), ("c", good), ("d", Array(good.prefix(900))), ("e", good),
   ] {
@@ -70,7 +71,7 @@ private let caption = "$TOOL run pipelines/caption.pipe max-tokens=12"
 
 @Test func aClosedPipeEndsTheRunQuietly() throws {
   let scratch = try ScratchFolder()
-  let many = "for i in 1 2 3 4 5 6 7 8 9 10; do cat examples/shapes.tar; done"
+  let many = "for i in 1 2 3 4 5 6 7 8 9 10; do cat Tests/Fixtures/shapes.tar; done"
   let script =
     "(\(many)) | { \(caption) --set emit.fields=[key,text,token_ids]; echo $? > $OUT/status; } | head -3 > $OUT/a"
   let outcome = try Command.shell(script, scratch: scratch.path)
@@ -86,7 +87,7 @@ private let caption = "$TOOL run pipelines/caption.pipe max-tokens=12"
     """
   try Data(pipe.utf8).write(to: URL(fileURLWithPath: scratch.path + "/tee.pipe"))
   let script =
-    "for i in $(seq 100); do cat examples/shapes.tar; done | $TOOL run $OUT/tee.pipe | head -3 > $OUT/a; "
+    "for i in $(seq 100); do cat Tests/Fixtures/shapes.tar; done | $TOOL run $OUT/tee.pipe | head -3 > $OUT/a; "
     + "gzip -dc $OUT/keys.gz > $OUT/keys"
   #expect(try Command.shell(script, scratch: scratch.path).status == 0)
   #expect(try scratch.lines("a").count == 3)
@@ -97,7 +98,7 @@ private let caption = "$TOOL run pipelines/caption.pipe max-tokens=12"
   let scratch = try ScratchFolder()
   // More input than the time before the signal is enough for.
   let script =
-    "for i in $(seq 2000); do cat examples/shapes.tar; done | $TOOL run pipelines/caption.pipe max-tokens=12 > $OUT/a & "
+    "for i in $(seq 2000); do cat Tests/Fixtures/shapes.tar; done | \(caption) > $OUT/a & "
     + "pid=$!; while [ ! -s $OUT/a ]; do sleep 0.05; done; sleep 0.3; kill -INT $pid; wait $pid; echo $? > $OUT/status"
   _ = try Command.shell(script, scratch: scratch.path)
   #expect(try scratch.lines("status") == ["130"])
@@ -108,7 +109,8 @@ private let caption = "$TOOL run pipelines/caption.pipe max-tokens=12"
 @Test func aSignalCostsAnEvaluationNothingThatItHasGathered() throws {
   let scratch = try ScratchFolder()
   let script =
-    "for i in $(seq 2000); do cat examples/shapes.tar; done | $TOOL run pipelines/evaluate.pipe max-tokens=12 "
+    "for i in $(seq 2000); do cat Tests/Fixtures/shapes.tar; done | $TOOL run pipelines/evaluate.pipe \(Command.tiny) "
+    + "text=Tests/Fixtures/models/qwen2-echo fixed=none max-tokens=12 "
     + "details=$OUT/details > $OUT/a & pid=$!; while [ ! -s $OUT/details ]; do sleep 0.05; done; sleep 0.3; "
     + "kill -INT $pid; wait $pid; echo $? > $OUT/status"
   _ = try Command.shell(script, scratch: scratch.path)
@@ -125,10 +127,10 @@ private let caption = "$TOOL run pipelines/caption.pipe max-tokens=12"
   let scratch = try ScratchFolder()
   // The second shard is a pipe that gets its content only when the first line is there.
   let script = """
-    mkfifo $OUT/s-2.tar; for i in 1 2 3 4; do cat examples/shapes.tar; done > $OUT/s-1.tar
-    $TOOL run pipelines/caption.pipe max-tokens=4 --set read.shards=$OUT/s-{1..2}.tar > $OUT/a &
+    mkfifo $OUT/s-2.tar; for i in 1 2 3 4; do cat Tests/Fixtures/shapes.tar; done > $OUT/s-1.tar
+    \(caption) max-tokens=4 --set read.shards=$OUT/s-{1..2}.tar > $OUT/a &
     for i in $(seq 200); do [ -s $OUT/a ] && break; sleep 0.05; done
-    wc -l < $OUT/a > $OUT/early; cat examples/shapes.tar > $OUT/s-2.tar; wait $!; echo $? > $OUT/status
+    wc -l < $OUT/a > $OUT/early; cat Tests/Fixtures/shapes.tar > $OUT/s-2.tar; wait $!; echo $? > $OUT/status
     """
   _ = try Command.shell(script, scratch: scratch.path)
   #expect(Int(try scratch.lines("early")[0]) ?? 0 > 0)
@@ -153,7 +155,7 @@ private let caption = "$TOOL run pipelines/caption.pipe max-tokens=12"
     try file.close()
     return try Command.shell(
       // As many in flight as it would ever choose, so that both runs reach it and only the length of the stream differs.
-      "exec $TOOL run pipelines/caption.pipe max-tokens=4 --set verify.in-flight=64 < $OUT/in.tar > $OUT/a",
+      "exec \(caption) max-tokens=4 --set verify.in-flight=64 < $OUT/in.tar > $OUT/a",
       scratch: scratch.path)
   }
   // How much waits at once is a matter of chance, and the longer stream has more chances: twelve short ones have some too.
@@ -168,7 +170,7 @@ private let caption = "$TOOL run pipelines/caption.pipe max-tokens=12"
 
 @Test(arguments: [300_000, 700_000]) func tooLittleMemoryIsAnErrorNotAHang(kilobytes: Int) throws {
   let scratch = try ScratchFolder()
-  let script = "ulimit -v \(kilobytes); timeout -k 2 20 \(caption) < examples/shapes.tar > $OUT/a"
+  let script = "ulimit -v \(kilobytes); timeout -k 2 20 \(caption) < Tests/Fixtures/shapes.tar > $OUT/a"
   let outcome = try Command.shell(script, scratch: scratch.path)
   #expect(
     outcome.status == 0 || outcome.status == 66 || outcome.errors.contains("error while loading"), "\(outcome.status)")

@@ -5,7 +5,7 @@ import Testing
 private func damaged(_ file: String, _ pattern: String, _ replacement: String, in scratch: ScratchFolder) throws {
   let folder = scratch.path + "/model"
   try? FileManager.default.removeItem(atPath: folder)
-  try FileManager.default.copyItem(atPath: Command.root + "/examples/models/random-target", toPath: folder)
+  try FileManager.default.copyItem(atPath: Command.root + "/Tests/Fixtures/models/random-target", toPath: folder)
   let text = try String(contentsOfFile: folder + "/" + file, encoding: .utf8)
   let changed = text.replacing(try Regex(pattern), with: replacement)
   #expect(changed != text, "\(file): \(pattern) is not there")
@@ -36,7 +36,7 @@ func aHostileSettingIsAnErrorOrHarmless(file: String, pattern: String, replaceme
   let run =
     "timeout -k 2 30 $TOOL run pipelines/caption.pipe target=$OUT/model draft=none max-tokens=1000 temperature=0.5"
   let outcome = try Command.shell(
-    "ulimit -v 12000000; \(run) temperature=0.5 --limit 1 --set verify.in-flight=64 < examples/shapes.tar > $OUT/a",
+    "ulimit -v 12000000; \(run) temperature=0.5 --limit 1 --set verify.in-flight=64 < Tests/Fixtures/shapes.tar > $OUT/a",
     scratch: scratch.path)
   #expect([0, 1, 66].contains(outcome.status), "\(outcome.status): \(outcome.errors.prefix(300))")
   if outcome.status == 66 { #expect(outcome.errors.contains("/model/"), "\(outcome.errors)") }

@@ -1,10 +1,10 @@
 import Foundation
 import Testing
 
-private let many = "for i in 1 2 3 4 5 6 7 8 9 10; do cat examples/shapes.tar; done"
+private let many = "for i in 1 2 3 4 5 6 7 8 9 10; do cat Tests/Fixtures/shapes.tar; done"
 
 private func caption(_ output: String) -> String {
-  "run pipelines/caption.pipe max-tokens=6 temperature=1 \"fields=[key,index,text]\" --set emit.path=\(output)"
+  "run pipelines/caption.pipe \(Command.tiny) max-tokens=6 temperature=1 \"fields=[key,index,text]\" --set emit.path=\(output)"
 }
 
 /// One uninterrupted run's output.
@@ -62,13 +62,14 @@ private func whole(_ name: String, _ scratch: ScratchFolder) throws -> [UInt8] {
 
 @Test func aTarIsResumedToTheSameBytes() throws {
   let scratch = try ScratchFolder()
-  let run = "$TOOL run pipelines/caption.pipe max-tokens=6 --set emit.format=tar --set emit.path=$OUT/out.tar"
-  #expect(try Command.shell("\(run) < examples/shapes.tar", scratch: scratch.path).status == 0)
+  let run =
+    "$TOOL run pipelines/caption.pipe \(Command.tiny) max-tokens=6 --set emit.format=tar --set emit.path=$OUT/out.tar"
+  #expect(try Command.shell("\(run) < Tests/Fixtures/shapes.tar", scratch: scratch.path).status == 0)
   let expected = try scratch.bytes("out.tar")
   for length in [0, 100, 512, 9000, expected.count - 5000, expected.count - 1024, expected.count - 512, expected.count]
   {
     try Data(expected[..<length]).write(to: URL(fileURLWithPath: scratch.path + "/out.tar"))
-    let outcome = try Command.shell("\(run) --resume < examples/shapes.tar", scratch: scratch.path)
+    let outcome = try Command.shell("\(run) --resume < Tests/Fixtures/shapes.tar", scratch: scratch.path)
     #expect(outcome.status == 0, "\(outcome.errors)")
     #expect(try scratch.bytes("out.tar") == expected, "cut at \(length)")
   }
@@ -80,13 +81,13 @@ private func whole(_ name: String, _ scratch: ScratchFolder) throws -> [UInt8] {
 
 @Test func aDistillationThatIsAppendedToIsResumedToTheSameBytes() throws {
   let scratch = try ScratchFolder()
-  let run = "$TOOL run pipelines/distill.pipe max-tokens=6 samples=2"
-  #expect(try Command.shell("\(run) < examples/shapes.tar > $OUT/whole", scratch: scratch.path).status == 0)
+  let run = "$TOOL run pipelines/distill.pipe target=Tests/Fixtures/models/random-target max-tokens=6 samples=2"
+  #expect(try Command.shell("\(run) < Tests/Fixtures/shapes.tar > $OUT/whole", scratch: scratch.path).status == 0)
   let expected = try scratch.bytes("whole")
   for length in [0, 100, 40_000, expected.count / 2, expected.count - 5000, expected.count] {
     let script =
       "head -c \(length) $OUT/whole > $OUT/a; "
-      + "\(run) draft=examples/models/random-massv --resume < examples/shapes.tar >> $OUT/a"
+      + "\(run) draft=Tests/Fixtures/models/random-massv --resume < Tests/Fixtures/shapes.tar >> $OUT/a"
     #expect(try Command.shell(script, scratch: scratch.path).status == 0)
     #expect(try scratch.bytes("a") == expected, "cut at \(length)")
   }
@@ -94,24 +95,24 @@ private func whole(_ name: String, _ scratch: ScratchFolder) throws -> [UInt8] {
 
 @Test func standardOutputIsResumedWhereItIsAFile() throws {
   let scratch = try ScratchFolder()
-  let run = "$TOOL run pipelines/caption.pipe max-tokens=6"
-  _ = try Command.shell("\(run) < examples/shapes.tar > $OUT/whole", scratch: scratch.path)
-  let script = "head -c 200 $OUT/whole > $OUT/a; \(run) --resume < examples/shapes.tar >> $OUT/a"
+  let run = "$TOOL run pipelines/caption.pipe \(Command.tiny) max-tokens=6"
+  _ = try Command.shell("\(run) < Tests/Fixtures/shapes.tar > $OUT/whole", scratch: scratch.path)
+  let script = "head -c 200 $OUT/whole > $OUT/a; \(run) --resume < Tests/Fixtures/shapes.tar >> $OUT/a"
   #expect(try Command.shell(script, scratch: scratch.path).status == 0)
   #expect(try scratch.bytes("a") == scratch.bytes("whole"))
-  let piped = try Command.shell("\(run) --resume < examples/shapes.tar | cat > $OUT/a", scratch: scratch.path)
+  let piped = try Command.shell("\(run) --resume < Tests/Fixtures/shapes.tar | cat > $OUT/a", scratch: scratch.path)
   #expect(piped.errors.contains("--resume goes on with a file"))
 }
 
 @Test func anInputThatDoesNotFitIsAnError() throws {
   let scratch = try ScratchFolder()
-  let run = "$TOOL run pipelines/caption.pipe max-tokens=6"
-  _ = try Command.shell("\(run) < examples/shapes.tar > $OUT/a; tail -3 $OUT/a > $OUT/b", scratch: scratch.path)
-  let other = try Command.shell("\(run) --resume < examples/shapes.tar >> $OUT/b", scratch: scratch.path)
+  let run = "$TOOL run pipelines/caption.pipe \(Command.tiny) max-tokens=6"
+  _ = try Command.shell("\(run) < Tests/Fixtures/shapes.tar > $OUT/a; tail -3 $OUT/a > $OUT/b", scratch: scratch.path)
+  let other = try Command.shell("\(run) --resume < Tests/Fixtures/shapes.tar >> $OUT/b", scratch: scratch.path)
   #expect(other.status == 66)
   #expect(other.errors.contains("its last record is \"shape-11\", record 2 of the input is \"shape-02\""))
   let short = try Command.shell(
-    "cat $OUT/a >> $OUT/a2; cat $OUT/a >> $OUT/a2; \(run) --resume < examples/shapes.tar >> $OUT/a2",
+    "cat $OUT/a >> $OUT/a2; cat $OUT/a >> $OUT/a2; \(run) --resume < Tests/Fixtures/shapes.tar >> $OUT/a2",
     scratch: scratch.path)
   #expect(short.status == 66 && short.errors.contains("it has 24 records, the input only 12"))
 }

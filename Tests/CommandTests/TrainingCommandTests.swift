@@ -14,7 +14,7 @@ import Testing
     }
     let text = """
       param save = "drafter"
-      let target  = model   path="examples/models/random-target"
+      let target  = model   path="Tests/Fixtures/models/random-target"
       let drafter = student path="Tests/Fixtures/models/qwen2-echo" target=target
       read shards="\(shards ?? scratch.path + "/c{1..4}.tar.gz")" | decode | encode model=target
       | prompt model=target text="Describe." | label model=drafter | batch size=8
@@ -107,7 +107,7 @@ import Testing
   @Test func whatCannotBeLearntFromCostsItselfAlone() throws {
     let scratch = try ScratchFolder()
     let script = """
-      mkdir $OUT/in && cd $OUT/in && cp \(Command.root)/examples/shapes/shape-00.jpg good.jpg
+      mkdir $OUT/in && cd $OUT/in && cp \(Command.root)/Tests/Fixtures/shapes/shape-00.jpg good.jpg
       cp good.jpg empty.jpg; cp good.jpg none.jpg; cp good.jpg ids.jpg; cp good.jpg masked.jpg; echo torn > broken.jpg
       echo 'a circle' > good.txt; echo ' ' > empty.txt; echo 'no picture' > blind.txt; echo 'a' > broken.txt
       echo '[1, 99999999]' > ids.token_ids.json; echo '[]' > masked.token_ids.json

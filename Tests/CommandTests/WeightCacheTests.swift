@@ -145,12 +145,13 @@ private func makeModel(_ folder: String) throws {
 
   @Test func aSmallModelIsNotKept() throws {
     let pipe = """
-      let m = model path="\(Command.root)/examples/models/random-target" weights=q8
+      let m = model path="\(Command.root)/Tests/Fixtures/models/random-target" weights=q8
       read | decode | encode model=m | prompt model=m text="Describe." | generate model=m max-tokens=2 | emit fields=[key]
       """
     try Data(pipe.utf8).write(to: URL(fileURLWithPath: scratch.path + "/small.pipe"))
     let outcome = try Command.shell(
-      "MASSV_PIPE_CACHE=$OUT/cache $TOOL run $OUT/small.pipe < examples/shapes.tar > $OUT/a", scratch: scratch.path)
+      "MASSV_PIPE_CACHE=$OUT/cache $TOOL run $OUT/small.pipe < Tests/Fixtures/shapes.tar > $OUT/a",
+      scratch: scratch.path)
     #expect(outcome.status == 0 && outcome.errors == "")
     #expect(!FileManager.default.fileExists(atPath: scratch.path + "/cache"))
   }

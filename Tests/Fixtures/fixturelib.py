@@ -16,12 +16,10 @@ ROOT = HERE.parent.parent
 MODELS = HERE / "models"
 EXPECTED = HERE / "expected"
 IMAGES = HERE / "images"
-EXAMPLE_MODELS = ROOT / "examples" / "models"
 
-# The pair people are shown is also the pair the tests use: it is stored once, under examples/.
 MODEL_DIRS = {
-    "qwen25vl-hub": EXAMPLE_MODELS / "random-target",
-    "massv-echo": EXAMPLE_MODELS / "random-massv",
+    "qwen25vl-hub": MODELS / "random-target",
+    "massv-echo": MODELS / "random-massv",
     "qwen25vl-v5": MODELS / "qwen25vl-v5",
     "qwen2-text": MODELS / "qwen2-text",
     "qwen2-echo": MODELS / "qwen2-echo",

@@ -18,7 +18,6 @@ MAKERS = [
     ],
     ("Tests/Fixtures/models/gguf/", "Tests/Fixtures/make_gguf.py"),
     ("Tests/Fixtures/models/", "Tests/Fixtures/make_models.py"),
-    ("examples/models/", "Tests/Fixtures/make_models.py"),
     ("Tests/Fixtures/expected/torture.tsv", "Tests/Fixtures/make_torture.py"),
     ("Tests/Fixtures/expected/resize.json", "Tests/Fixtures/make_resize.py"),
     *[
@@ -39,7 +38,11 @@ MAKERS = [
         for n in ("gradients.json", *(f"gradients-{d}.safetensors" for d in ("massv", "gemma3-massv", "llama-massv")))
     ],
     ("Tests/Fixtures/expected/", "Tests/Fixtures/make_expected.py"),
-    ("examples/shapes", "examples/make_examples.py"),
+    ("Tests/Fixtures/shapes/", "Tests/Fixtures/make_shapes.py"),
+    ("Tests/Fixtures/shapes.tar", "Tests/Fixtures/make_shapes.py"),
+    ("examples/models/", "examples/family/train.sh"),
+    ("examples/scenes/", "pipelines/scenes.pipe"),
+    ("examples/scenes.tar", "pipelines/scenes.pipe"),
     ("Tests/Fixtures/templates/gemma-3.jinja", "in transformers' conversion script, Apache-2.0"),
     ("Tests/Fixtures/templates/llava-1.5.jinja", "published by llava-hf"),
     ("Tests/Fixtures/templates/", "published by Qwen, Apache-2.0"),
@@ -50,10 +53,9 @@ def listing():
     lines = ["path\tsha256\tgenerator"]
     for prefix, maker in MAKERS:
         base = ROOT / prefix.rstrip("/")
-        if not base.exists() and prefix != "examples/shapes":
+        if not base.exists():
             continue
-        files = sorted(base.parent.glob("shapes*")) if prefix == "examples/shapes" else [base]
-        files = [f for top in files for f in ([top] if top.is_file() else sorted(top.rglob("*"))) if f.is_file()]
+        files = [f for f in ([base] if base.is_file() else sorted(base.rglob("*"))) if f.is_file()]
         # The first entry that names a file tells who made it.
         listed = {line.split("\t")[0] for line in lines}
         files = [f for f in files if f.relative_to(ROOT).as_posix() not in listed]

@@ -1,5 +1,4 @@
-"""Draws the example pictures, and packs them as a WebDataset shard. The example models come from
-Tests/Fixtures/make_models.py, which writes them to examples/models/."""
+"""Draws pictures of shapes in several sizes and file formats, and packs them as a WebDataset shard."""
 
 import io
 import json

@@ -16,7 +16,7 @@ private struct Target: CustomTestStringConvertible, Sendable {
 }
 
 private let targets = [
-  Target(name: "qwen25vl-hub", folder: root + "/examples/models/random-target"),
+  Target(name: "qwen25vl-hub", folder: root + "/Tests/Fixtures/models/random-target"),
   Target(name: "qwen25vl-v5", folder: root + "/Tests/Fixtures/models/qwen25vl-v5"),
 ]
 

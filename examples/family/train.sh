@@ -1,65 +1,81 @@
 #!/usr/bin/env bash
-# Trains the default family from random weights: a target that sees, a small language model, and its drafters.
+# Trains the family in examples/models from random weights: a target that sees, a larger one, a small language model, and
+# the drafters that it becomes.
 #
 #   examples/family/train.sh OUT          needs Python with the package tokenizers (PYTHON names it)
 #
-# Every step goes on where it was cut off when the script is run again.
+# Every step goes on where it was cut off when the script is run again. log/times says when each began. SHARE=50 takes a
+# fiftieth of all steps and scenes: to see the script through, not to get good models.
 set -euo pipefail
 out=${1:?expected a folder to train in}
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 tool=${TOOL:-$root/.build/release/massv-pipe}
 pipes=$root/pipelines
+share=${SHARE:-1}
 mkdir -p "$out/log"
 cd "$out"
 
-run() { # NAME PIPE ARGUMENTS…: a training run with its lines in log/NAME.jsonl, once
-  local name=$1 pipe=$2
-  shift 2
+begin() { echo "$(date +%T) $1" | tee -a log/times >&2; }
+
+train() { # NAME STEPS PIPE ARGUMENTS…: a training run into the folder NAME with its lines in log/NAME.jsonl, once
+  local name=$1 steps=$2 pipe=$3
+  shift 3
   [ -e "log/$name.done" ] && return
-  echo "$name" >&2
-  "$tool" run "$pipe" "$@" --resume >> "log/$name.jsonl"
+  begin "$name"
+  "$tool" run "$pipe" save="$name" steps=$((steps / share)) "$@" --set train.storage=bf16 --resume >> "log/$name.jsonl"
   touch "log/$name.done"
 }
 
-scenes() { "$tool" run "$pipes/scenes.pipe" "$@"; } # tar on standard output
+scenes() { # COUNT ARGUMENTS…: a tar on standard output
+  "$tool" run "$pipes/scenes.pipe" count=$(($1 / share)) "${@:2}"
+}
+
+make() { # FILE COMMAND…: what the command writes, once and whole
+  [ -e "$1" ] && return
+  begin "$1"
+  "${@:2}" > "$1.partial"
+  mv "$1.partial" "$1"
+}
 
 # 1. Folders with configurations, and a tokenizer trained on what scenes say.
-if [ ! -e scenes-lm/config.json ]; then
-  scenes count=20000 seed=7 'tasks=[captions, details, questions, text]' > words.tar
-  "${PYTHON:-python3}" "$here/make_family.py" words.tar .
-fi
+make words.tar scenes 20000 seed=7 'tasks=[captions, details, questions, text]'
+[ -e blank-lm/config.json ] || "${PYTHON:-python3}" "$here/make_family.py" words.tar .
 
 # 2. The target: first its tower on what each place of a picture shows, then all of it on prompts and answers.
-run tower "$here/target.pipe" model=scenes-target save=tower 'update=[vision]' answers=0 cells=1 objects=3 steps=1500
-run target "$here/target.pipe" model=tower save=target seed=3 steps=7000
+tasks='tasks=[captions, details, questions, captions, questions, text]'
+train tower 1500 "$here/target.pipe" model=blank-target 'update=[vision]' answers=0 cells=1 objects=3
+train first 7500 "$here/target.pipe" model=tower seed=3 "$tasks"
+train scenes-target 5000 "$here/target.pipe" model=first seed=5 "$tasks" lr=0.0015
 
 # 3. The small language model, on text alone.
-run lm "$here/drafter-lm.pipe" model=scenes-lm save=lm target=target steps=2500
+train scenes-lm 4000 "$here/drafter-lm.pipe" model=blank-lm target=scenes-target
 
 # 4. Phase 1: a projector for it, on pictures with captions.
-[ -e captions.tar ] || scenes count=5000 seed=11 'tasks=[captions]' > captions.tar
-run phase1 "$pipes/pretrain-projector.pipe" target=target language=lm save=phase1 steps=600 shards=captions.tar \
+make captions.tar scenes 5000 seed=11 'tasks=[captions]'
+train scenes-phase1 1000 "$pipes/pretrain-projector.pipe" target=scenes-target language=scenes-lm shards=captions.tar \
   cache=captions.cache
 
 # 5. What the target itself says about other pictures.
-if [ ! -e sdvit.tar ]; then
-  scenes count=2500 seed=12 | "$tool" run "$here/distill.pipe" target=target > sdvit.partial
-  mv sdvit.partial sdvit.tar
-fi
+distill() { scenes 4000 seed=12 | "$tool" run "$here/distill.pipe" target=scenes-target; }
+make sdvit.tar distill
 
 # 6. Phase 2 and its controls, all on the same pictures and prompts for as many steps.
 tune() { # NAME FROM ARGUMENTS…
-  run "$1" "$pipes/sdvit.pipe" target=target draft="$2" save="$1" steps=1500 shards=sdvit.tar cache=sdvit.cache \
-    lr=0.001 "${@:3}"
+  train "$1" 5000 "$pipes/sdvit.pipe" target=scenes-target draft="$2" shards=sdvit.tar cache=sdvit.cache lr=0.001 "${@:3}"
 }
-tune massv phase1
-tune fixed phase1 answer=txt
-tune tuned lm projector=none 'update=[language]'
+tune scenes-massv scenes-phase1
+tune scenes-fixed scenes-phase1 answer=txt
+tune scenes-tuned scenes-lm projector=none 'update=[language]'
 
-# 7. Judged on scenes that nobody has learnt from, side by side.
-if [ ! -e evaluation.jsonl ]; then
-  scenes count=200 seed=99 'tasks=[captions]' | "$tool" run "$pipes/evaluate.pipe" target=target text=lm tuned=tuned \
-    fixed=fixed draft=massv wrong-picture=true report=report.html > evaluation.partial
-  mv evaluation.partial evaluation.jsonl
-fi
+# 7. The larger target, with the same tower, which stays as it is.
+parts='update=[projector, language]'
+train large 1500 "$here/target.pipe" model=blank-large tower=scenes-target seed=4 "$tasks" "$parts" cells=0 lr=0.0015
+train scenes-large 2200 "$here/target.pipe" model=large seed=6 "$tasks" "$parts" cells=0 lr=0.001
+
+# 8. What runs need of the folders, as examples/models has it: without states to go on from.
+for name in target large lm phase1 massv fixed tuned; do
+  mkdir -p "models/scenes-$name"
+  find "scenes-$name" -maxdepth 1 -type f -exec cp {} "models/scenes-$name/" \;
+done
+begin end
