@@ -2,7 +2,9 @@ import Foundation
 import Tensors
 
 /// Says something to the user while a model loads.
-func note(_ message: String) { FileHandle.standardError.write(Data("massv-pipe: \(message)\n".utf8)) }
+func note(_ message: String) {
+  _ = Array("massv-pipe: \(message)\n".utf8).withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+}
 
 /// Where a model's parts are read from: a folder as Hugging Face lays it out, or GGUF files.
 package struct ModelFiles: Sendable {

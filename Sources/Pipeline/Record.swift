@@ -63,6 +63,8 @@ package struct Record: Sendable {
   package var shard: String
   /// The record's place in the whole input, from 0.
   package var index: Int
+  /// Which pass over the input it is of, from 1 where something counts them.
+  package var epoch = 0
   /// The first thing that went wrong with this record.
   package var failure: StageFailure?
 

@@ -20,7 +20,7 @@ private func wiringErrors(
     }
     if !mayBegin, declaration.place == .source {
       errors.append(
-        Diagnostic("\"\(declaration.name)\" reads the input: it stands first in a chain", at: bound.call.name.origin))
+        Diagnostic("\"\(declaration.name)\" makes records: it stands first in a chain", at: bound.call.name.origin))
     }
     for field in declaration.reads where !fields.contains(field) {
       errors.append(unwritten(field, of: declaration.name, at: bound.call.name.origin, catalog: catalog))

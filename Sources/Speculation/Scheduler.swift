@@ -74,19 +74,13 @@ package struct Scheduler: Sendable {
     round += 1
     if trials < Self.trialGammas.count {
       // While more and more records come into flight, and where many rows are known to cost too much, nothing is tried.
+      if answers > lastAnswers { return 0 }
       // One round alone may have been held up: it is not taken as knowing.
-      if answers > lastAnswers || !mayPay(answers) && draftedRounds != 1 { return 0 }
+      guard mayPay(answers) || draftedRounds == 1 else { return isPatienceOver(answers) ? 1 : 0 }
       trials += 1
       return Self.trialGammas[trials - 1]
     }
-    if gamma == 0 {
-      roundsWithout += 1
-      if roundsWithout >= patience, mayPay(answers) {
-        // Two rounds: in the first, the drafter also reads what it has missed.
-        if roundsWithout > patience { (roundsWithout, patience) = (0, min(4096, 2 * patience)) }
-        return 2
-      }
-    }
+    if gamma == 0, isPatienceOver(answers) { return 2 }
     guard round % Self.settleInterval == 0 || !hasChosen else { return gamma }
     hasChosen = true
     let best = (0...Self.maximumGamma).max { rate(answers, $0) < rate(answers, $1) } ?? 0
@@ -98,9 +92,21 @@ package struct Scheduler: Sendable {
     return gamma
   }
 
+  /// Counts a round without drafting, and says whether drafting is to be measured again: its steps may have been held up
+  /// when they were first measured.
+  private mutating func isPatienceOver(_ answers: Int) -> Bool {
+    roundsWithout += 1
+    guard roundsWithout >= patience, mayPay(answers, drafting: 0) else { return false }
+    // Two rounds: in the first, the drafter also reads what it has missed.
+    if roundsWithout > patience { (roundsWithout, patience) = (0, min(4096, 2 * patience)) }
+    return true
+  }
+
   /// Whether a drafter that is nearly always right would pay, as far as passes of few and of many rows are known.
-  private func mayPay(_ answers: Int) -> Bool {
-    mostRows < 4 * fewestRows || rate(answers, 2, acceptance: 0.95) > rate(answers, 0)
+  ///
+  /// - Parameter share: of what its steps were measured to cost.
+  private func mayPay(_ answers: Int, drafting share: Double = 1) -> Bool {
+    mostRows < 4 * fewestRows || rate(answers, 2, acceptance: 0.95, drafting: share) > rate(answers, 0)
   }
 
   /// How many records to keep in flight.
@@ -125,9 +131,9 @@ package struct Scheduler: Sendable {
   }
 
   /// Tokens a second that rounds of `answers` with γ proposals each promise.
-  private func rate(_ answers: Int, _ gamma: Int, acceptance: Double? = nil) -> Double {
+  private func rate(_ answers: Int, _ gamma: Int, acceptance: Double? = nil, drafting share: Double = 1) -> Double {
     let load = Load(answers: answers, rows: gamma + 1, cached: Int(cachedEach * Double(answers)))
-    let seconds = verifying.cost(load.amounts) + Double(gamma) * drafting.cost([1, Double(answers)])
+    let seconds = verifying.cost(load.amounts) + share * Double(gamma) * drafting.cost([1, Double(answers)])
     return Double(answers) * tokensARound(gamma, acceptance ?? min(0.999, stood / tried)) / max(1e-9, seconds)
   }
 

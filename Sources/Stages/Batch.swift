@@ -38,6 +38,9 @@ private final class BatchStage: Stage {
   /// An example that found no room in the batch before, and where the stream was with it.
   private var waiting: TrainingExample?
   private var batches = 0
+  /// The epoch that the run begins or goes on in.
+  private var firstEpoch: Int?
+  private var hasExamples = false
 
   init(_ inputs: StageInputs, _ context: RunContext) {
     upstream = inputs.upstream
@@ -78,10 +81,17 @@ private final class BatchStage: Stage {
     while let record = try upstream.next() {
       records = (records ?? passOver.count) + 1
       lastKey = record.key
+      let first = firstEpoch ?? record.epoch
+      firstEpoch = first
       if let failure = record.failure {
         context.meter.count("failed")
-        context.say("left out \(record.key): \(failure)")
+        // Later epochs leave out the same.
+        if record.epoch == first { context.say("left out \(record.key): \(failure)") }
+        if !hasExamples, record.epoch > first {
+          throw RunFailure(.unreadable, "batch: no record of the input is an example to learn from")
+        }
       } else if let example = record[Field.example] {
+        hasExamples = true
         return example
       }
     }

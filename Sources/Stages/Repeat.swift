@@ -38,8 +38,9 @@ private final class RepeatStage: Stage {
 
   func next() throws(RunFailure) -> Record? {
     while !isFinished {
-      if let record = try upstream.next() {
+      if var record = try upstream.next() {
         records += 1
+        record.epoch = epoch
         if record.failure == nil { soundRecords += 1 }
         return record
       }

@@ -24,6 +24,8 @@ private final class ShuffleStage: Stage {
   private var draws: SplitMix
   private var buffer: [Record] = []
   private var bytes = 0
+  /// The first record of the next epoch: no record comes twice before all have come once.
+  private var waiting: Record?
   private var isAtEnd = false
 
   init(_ inputs: StageInputs, _ context: RunContext) {
@@ -49,8 +51,15 @@ private final class ShuffleStage: Stage {
 
   private func fill() throws(RunFailure) {
     while !isAtEnd, buffer.isEmpty || (buffer.count < maximumRecords && bytes < maximumBytes) {
-      guard let record = try upstream.next() else {
+      var next = waiting
+      waiting = nil
+      if next == nil { next = try upstream.next() }
+      guard let record = next else {
         isAtEnd = true
+        return
+      }
+      if let first = buffer.first, first.epoch != record.epoch {
+        waiting = record
         return
       }
       buffer.append(record)

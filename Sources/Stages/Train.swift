@@ -125,7 +125,12 @@ private final class TrainStage: Stage {
     _ folder: DrafterFolder, _ trainer: Trainer, _ context: RunContext
   ) throws -> TrainingState? {
     try folder.check()
-    guard context.options.resume, let state = try folder.state() else { return nil }
+    guard let state = try folder.state() else { return nil }
+    guard context.options.resume else {
+      throw ModelError(
+        "\(folder.path): holds a training run of \(state.step) steps: --resume goes on with it; to begin anew, choose "
+          + "another name or remove the folder")
+    }
     try folder.restore(trainer.optimizer, state)
     return state
   }

@@ -13,13 +13,12 @@ struct Graph: ParsableCommand {
   @Option(help: "text, dot or mermaid.") var format: GraphFormat = .text
 
   func run() throws {
-    do throws(PipeErrors) {
-      let bound = try BoundPipe(try source(), catalog: .standard)
-      try? say(PipeGraph(bound).rendered(as: format))
-    } catch {
+    let bound: BoundPipe
+    do throws(PipeErrors) { bound = try BoundPipe(try source(), catalog: .standard) } catch {
       report(error)
       throw ExitCode(64)
     }
+    try say(PipeGraph(bound).rendered(as: format))
   }
 
   private func source() throws(PipeErrors) -> SourceText {

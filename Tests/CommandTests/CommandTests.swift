@@ -42,6 +42,24 @@ private let caption = "$TOOL run pipelines/caption.pipe \(Command.tiny) max-toke
   #expect(message.isEmpty || outcome.errors.contains(message), "\(outcome.errors)")
 }
 
+/// What nobody can be told costs no record.
+@Test(arguments: ["2> /dev/full", "2>&-", "2> >(true)"]) func messagesThatCannotBeWrittenEndNothing(redirect: String)
+  throws
+{
+  let scratch = try ScratchFolder()
+  let script = """
+    mkdir $OUT/p; echo no picture > $OUT/p/a.jpg; cp Tests/Fixtures/shapes/shape-00.jpg $OUT/p/b.jpg
+    tar cf $OUT/in.tar -C $OUT/p a.jpg b.jpg
+    cat > $OUT/run.sh <<'EOF'
+    $TOOL run pipelines/evaluate.pipe \(Command.tiny) text=none fixed=none max-tokens=4 < $OUT/in.tar > $OUT/a \(redirect)
+    EOF
+    bash $OUT/run.sh; echo $? > $OUT/status
+    """
+  _ = try Command.shell(script, scratch: scratch.path)
+  #expect(try scratch.lines("status") == ["1"])
+  #expect(try scratch.lines("a").count > 2)
+}
+
 @Test func aBadRecordCostsThatRecordOnly() throws {
   let scratch = try ScratchFolder()
   let writer = TarWriter()

@@ -146,4 +146,29 @@ import Testing
     #expect(outcome.errors.contains("is there already and holds no training state"), "\(outcome.errors)")
     #expect(try scratch.lines("d/letter") == ["mine"])
   }
+
+  /// Neither read for ever nor silently done.
+  @Test func inputThatTeachesNothingEndsTheRun() throws {
+    let scratch = try ScratchFolder()
+    let script = """
+      mkdir $OUT/p; for i in 0 1 2; do cp Tests/Fixtures/shapes/shape-00.jpg $OUT/p/$i.jpg; done
+      tar cf $OUT/in.tar -C $OUT/p 0.jpg 1.jpg 2.jpg
+      timeout -k 2 60 $TOOL run pipelines/pretrain-projector.pipe target=Tests/Fixtures/models/random-target \
+        language=Tests/Fixtures/models/qwen2-echo steps=5 save=$OUT/d < $OUT/in.tar > $OUT/a
+      """
+    let outcome = try Command.shell(script, scratch: scratch.path)
+    #expect(
+      outcome.status == 66 && outcome.errors.contains("no record of the input is an example"), "\(outcome.errors)")
+    #expect(outcome.errors.split(separator: "\n").count == 4)
+  }
+
+  @Test func aTrainedFolderIsNotBegunAnewUnasked() throws {
+    let scratch = try ScratchFolder()
+    let tool = try pipe(scratch, "steps=2")
+    #expect(
+      try Command.shell("\(tool)d > $OUT/a; cp $OUT/d/model.safetensors $OUT/kept", scratch: scratch.path).status == 0)
+    let again = try Command.shell("\(tool)d > $OUT/a", scratch: scratch.path)
+    #expect(again.status == 66 && again.errors.contains("holds a training run of 2 steps"), "\(again.errors)")
+    #expect(try scratch.bytes("d/model.safetensors") == scratch.bytes("kept"))
+  }
 }

@@ -69,6 +69,9 @@ func everyEpochIsTheWholeInputInItsOrder(links: String, count: Int) throws {
   #expect(first.map(\.key).sorted() == plain.sorted() && first.map(\.key) != plain)
   #expect(try stream("repeat epochs=4 | shuffle buffer=7 seed=3").map(\.key) == first.map(\.key))
   #expect(try stream("repeat epochs=4 | shuffle buffer=7 seed=4").map(\.key) != first.map(\.key))
+  // However long the buffer: none comes twice before all have come once.
+  let whole = try stream("repeat epochs=4 | shuffle buffer=100 seed=3").map(\.key)
+  for epoch in 0..<4 { #expect(whole[12 * epoch..<12 * epoch + 12].sorted() == keys.sorted()) }
   #expect(try stream("shuffle buffer=1").map(\.key) == keys)
   // One record is always held; a second does not fit.
   #expect(try stream("shuffle max-bytes=1").map(\.key) == keys)

@@ -32,7 +32,8 @@ import Testing
 
   /// The mean loss on pictures that were not learnt from.
   private func heldOut(_ folder: String, _ student: String, _ scratch: Scratch) throws -> Double {
-    let train = "save=\"\(scratch.file("held"))\" log=\"\(scratch.file("held.jsonl"))\" lr=0 update=[language]"
+    let name = "held-" + (folder as NSString).lastPathComponent
+    let train = "save=\"\(scratch.file(name))\" log=\"\(scratch.file("held.jsonl"))\" lr=0 update=[language]"
     #expect(try run(pipe(Self.captions + "held.tar.gz", language: folder, student: student, train: train)) == nil)
     let losses = try losses("held.jsonl", scratch)
     return losses.reduce(0, +) / Double(losses.count)
@@ -106,13 +107,13 @@ import Testing
     }
     let shard = try distil("none", keep: 4)
     #expect(try read(shard) == read(distil(Place.massv, keep: 4)), "who drafts changes nothing that is kept")
-    func train(_ shard: String) throws -> RunFailure? {
-      let settings = "save=\"\(scratch.file("d"))\" log=\"\(scratch.file("log"))\" steps=1 objective=kl"
+    func train(_ shard: String, _ name: String = "d") throws -> RunFailure? {
+      let settings = "save=\"\(scratch.file(name))\" log=\"\(scratch.file("log"))\" steps=1 objective=kl"
       return try run(pipe(shard, train: settings))
     }
     #expect(try train(shard) == nil)
     #expect(try losses("log", scratch).allSatisfy { $0 > 0 && $0 < 100 })
-    #expect(try train(Self.captions + "held.tar.gz")?.message.contains("has no distribution.json") == true)
+    #expect(try train(Self.captions + "held.tar.gz", "e")?.message.contains("has no distribution.json") == true)
   }
 
   private func fewPairs(_ count: Int, times: Int, _ scratch: Scratch) throws -> String {
