@@ -87,13 +87,24 @@ package struct ModelFiles: Sendable {
     if isInvented { return WeightStore(inventing: path) }
     if let gguf { return try GGUFTensors.store(gguf.language, vision: gguf.vision) }
     if parameters != nil, !holdsWeights {
+      let vision = try towerWeights()
       let layers = try (config.object("text_config") ?? config).count("num_hidden_layers", default: 1)
       let isGemma = try family.modelType.hasPrefix("gemma")
       return FreshWeights.store(
-        path, seed: seed, layers: layers, isGemma: isGemma, tower: try tower.map { try WeightStore(folder: $0) })
+        path, seed: seed, layers: layers, isGemma: isGemma, tower: vision)
     }
     if let tower { throw ModelError("\(path) has weights of its own: expected none beside tower=\(tower)") }
     return try WeightStore(folder: path)
+  }
+
+  /// The weights of the model whose tower this one begins with, which must be of its family.
+  private func towerWeights() throws -> WeightStore? {
+    guard let tower else { return nil }
+    let (own, other) = (try family.modelType, try ConfigReader(path: tower + "/config.json"))
+    guard try other.text("model_type") == own else {
+      throw other.invalid("model_type", expected: "\"\(own)\", whose tower fits")
+    }
+    return try WeightStore(folder: tower)
   }
 
   private var holdsWeights: Bool {

@@ -12,7 +12,7 @@ enum FactStage {
 
   static let definition = StageDefinition(
     StageDeclaration(
-      "facts", .link, "how much of a text about a picture of scenes is right, by the record's .json",
+      "facts", .link, "how much of what there is to tell of a picture of scenes a text tells rightly, by the .json",
       reads: [Field.members.name], writes: ["facts", "facts_right", "facts_by_kind"],
       parameters: [
         ParameterDeclaration(

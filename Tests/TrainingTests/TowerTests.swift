@@ -142,6 +142,6 @@ import Testing
     }
     #expect(same > 20)
     let other = Self.models.first { $0 != model }
-    #expect(throws: WeightError.self) { try load(other.map { root + "/" + $0 }) }
+    #expect(throws: ModelError.self) { try load(other.map { root + "/" + $0 }) }
   }
 }
