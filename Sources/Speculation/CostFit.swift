@@ -3,7 +3,7 @@
 /// Least squares with every share at least 0: time is never saved by doing more, and a fit that thinks so only follows
 /// noise. Measurements of one kind replace each other slowly and those of other kinds stay, so that a long run of the
 /// same does not unlearn what all else costs. A machine that becomes slower or faster does so for all kinds alike, and what
-/// took many times as long once was held up by something else.
+/// took many times as long once was held up by something else: it counts where it happens again.
 struct CostFit: Sendable {
   private struct Kind: Sendable {
     var amounts: [Double]
@@ -16,6 +16,8 @@ struct CostFit: Sendable {
   private var kinds: [Int: Kind] = [:]
   private var speed = 1.0
   private var measurements = 0
+  /// Kinds whose last measurement was not believed.
+  private var doubted: Set<Int> = []
   private(set) var shares: [Double]
   /// The most kinds that are remembered.
   private static let most = 96
@@ -25,8 +27,10 @@ struct CostFit: Sendable {
 
   /// Takes in that these amounts cost so much; `kind` is the same for amounts that are nearly the same.
   mutating func add(_ amounts: [Double], cost: Double, kind: Int) {
-    measurements += 1
     let expected = self.cost(amounts)
+    if kinds[kind] != nil || kinds.count > 1, cost > 4 * expected, doubted.insert(kind).inserted { return }
+    doubted.remove(kind)
+    measurements += 1
     if kinds[kind] != nil, expected > 0 {
       let drift = min(1.2, max(0.8, cost / expected))
       speed *= 1 + (drift - 1) * 0.03
