@@ -87,7 +87,8 @@ private final class BatchStage: Stage {
         context.meter.count("failed")
         // Later epochs leave out the same.
         if record.epoch == first { context.say("left out \(record.key): \(failure)") }
-        if !hasExamples, record.epoch > first {
+        // What a resumed run passes over held examples.
+        if !hasExamples, passOver.count == 0, record.epoch > first {
           throw RunFailure(.unreadable, "batch: no record of the input is an example to learn from")
         }
       } else if let example = record[Field.example] {
