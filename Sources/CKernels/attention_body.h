@@ -8,18 +8,21 @@
 FLOAT_CHUNKS(f32)
 FLOAT_CHUNKS(f16)
 
-// exp(scale * (score - top)) in place for slots from … to, zero for the others of `count`; returns the sum. Lanes are
-// slots modulo eight.
+// exp(scale * (score - top)) in place for slots from … to, zero for the others of `count`, whole panels; returns the sum.
+// Its lanes are slots modulo eight.
 static float ISA(soften)(float *scores, long from, long to, long count, float scale) {
-  float top = scores[from];
-  for (long j = from; j < to; j++) top = scores[j] > top ? scores[j] : top;
-  for (long j = 0; j < from; j++) scores[j] = -__builtin_inff();
-  for (long j = to; j < count; j++) scores[j] = -__builtin_inff();
+  const v16 least = (v16){0} - __builtin_inff();
+  for (long j = 0; j < from; j++) scores[j] = least[0];
+  for (long j = to; j < count; j++) scores[j] = least[0];
+  v16 most = least;
+  for (long j = 0; j < count; j += 16) most = __builtin_elementwise_max(ISA(load16)(scores + j), most);
+  float top = __builtin_reduce_max(most);
   v8 sum = {0};
-  for (long j = 0; j < count; j += 8) {
-    v8 v = ISA(exp8)(scale * (ISA(load8)(scores + j) - top));
-    sum += v;
-    ISA(store8)(scores + j, v);
+  for (long j = 0; j < count; j += 16) {
+    v16 v = ISA(exp16)(scale * (ISA(load16)(scores + j) - top));
+    sum += ISA(low8)(v);
+    sum += ISA(high8)(v);
+    ISA(store16)(scores + j, v);
   }
   return ISA(fold8)(sum);
 }
@@ -32,12 +35,10 @@ enum { ISA(stretch) = 512 };
                               float *scores) {                                                                         \
     for (long j = 0; j < count; j += MP_TILE) {                                                                        \
       int panels = (int)((count - j < MP_TILE ? count - j : MP_TILE) / 16);                                            \
-      for (long r = 0; r < rows; r += 6) {                                                                             \
-        int now = rows - r < 6 ? (int)(rows - r) : 6;                                                                  \
-        float total[6 * MP_TILE] = {0};                                                                                \
-        ISA(chunk_##T)(q + r * qs, qs, now, keys + j * dim * SIZE, 16 * SIZE, 16 * dim * SIZE, panels, dim, false,     \
-                       total);                                                                                         \
-        for (int i = 0; i < now; i++) memcpy(scores + (r + i) * count + j, total + i * MP_TILE, (size_t)panels * 64);  \
+      for (long r = 0; r < rows; r += MOST_##T) {                                                                      \
+        int now = rows - r < MOST_##T ? (int)(rows - r) : MOST_##T;                                                    \
+        ISA(chunk_##T)(q + r * qs, qs, now, keys + j * dim * SIZE, 16 * SIZE, 16 * dim * SIZE, panels, dim, MP_SET,    \
+                       scores + r * count + j, count);                                                                 \
       }                                                                                                                \
     }                                                                                                                  \
   }                                                                                                                    \
@@ -47,15 +48,12 @@ enum { ISA(stretch) = 512 };
     long wide = (dim + 15) / 16 * 16;                                                                                  \
     for (long j = 0; j < used; j += ISA(stretch)) {                                                                    \
       long some = used - j < ISA(stretch) ? used - j : ISA(stretch);                                                   \
-      for (long r = 0; r < rows; r += 6) {                                                                             \
-        int now = rows - r < 6 ? (int)(rows - r) : 6;                                                                  \
+      for (long r = 0; r < rows; r += MOST_##T) {                                                                      \
+        int now = rows - r < MOST_##T ? (int)(rows - r) : MOST_##T;                                                    \
         for (long d = 0; d < wide; d += MP_TILE) {                                                                     \
           int panels = (int)((wide - d < MP_TILE ? wide - d : MP_TILE) / 16);                                          \
-          float total[6 * MP_TILE];                                                                                    \
-          for (int i = 0; i < now; i++) memcpy(total + i * MP_TILE, sums + (r + i) * wide + d, (size_t)panels * 64);   \
           ISA(chunk_##T)(scores + r * count + j, count, now, values + (j * stride + d) * SIZE, stride * SIZE,          \
-                         16 * SIZE, panels, some, false, total);                                                       \
-          for (int i = 0; i < now; i++) memcpy(sums + (r + i) * wide + d, total + i * MP_TILE, (size_t)panels * 64);   \
+                         16 * SIZE, panels, some, j ? MP_GO_ON : MP_SET, sums + r * wide + d, wide);                   \
         }                                                                                                              \
       }                                                                                                                \
     }                                                                                                                  \
@@ -72,7 +70,6 @@ enum { ISA(stretch) = 512 };
     first = first / 16 * 16;                                                                                           \
     long count = (last - first + 15) / 16 * 16, wide = (dim + 15) / 16 * 16;                                           \
     float *scores = scratch, *sums = scratch + rows * count;                                                           \
-    memset(sums, 0, (size_t)(rows * wide) * 4);                                                                        \
     ISA(scores_##T)(q, qs, rows, keys + first * dim * SIZE, count, dim, scores);                                       \
     for (long r = 0; r < rows; r++) {                                                                                  \
       float inverse = 1.0f / ISA(soften)(scores + r * count, from[r] - first, to[r] - first, count, scale);            \

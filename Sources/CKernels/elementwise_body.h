@@ -45,36 +45,36 @@ static void ISA(layer_norm)(const float *x, const float *weight, const float *bi
 }
 
 // Each is x * sigmoid(f(x)) with an f of its own.
-MP_INLINE v8 ISA(silu)(v8 x) { return x / (1.0f + ISA(exp8)(-x)); }
-MP_INLINE v8 ISA(quick_gelu8)(v8 x) { return x / (1.0f + ISA(exp8)(-1.702f * x)); }
-MP_INLINE v8 ISA(gelu_tanh8)(v8 x) {
+MP_INLINE v16 ISA(silu16)(v16 x) { return x / (1.0f + ISA(exp16)(-x)); }
+MP_INLINE v16 ISA(quick_gelu16)(v16 x) { return x / (1.0f + ISA(exp16)(-1.702f * x)); }
+MP_INLINE v16 ISA(gelu_tanh16)(v16 x) {
   // 1 + tanh(z) = 2 / (1 + exp(-2z)) with z = sqrt(2/pi) (x + 0.044715 x^3).
-  return x / (1.0f + ISA(exp8)(-1.59576912f * (x + 0.044715f * (x * x * x))));
+  return x / (1.0f + ISA(exp16)(-1.59576912f * (x + 0.044715f * (x * x * x))));
 }
 
 #define ACTIVATION(NAME, F)                                                                                            \
-  __attribute__((unused)) static void ISA(NAME)(float *x, long count) {                                                                        \
-    for (long i = 0; i < count; i += 8) {                                                                              \
-      long width = count - i < 8 ? count - i : 8;                                                                      \
-      v8 v = {0};                                                                                                      \
-      memcpy(&v, x + i, (size_t)width * 4);                                                                            \
-      v = ISA(F)(v);                                                                                                   \
-      memcpy(x + i, &v, (size_t)width * 4);                                                                            \
-    }                                                                                                                  \
+  __attribute__((unused)) static void ISA(NAME)(float *x, long count) {                                                \
+    long i = 0;                                                                                                        \
+    for (; i + 16 <= count; i += 16) ISA(store16)(x + i, ISA(F)(ISA(load16)(x + i)));                                  \
+    if (i == count) return;                                                                                            \
+    v16 v = {0};                                                                                                       \
+    memcpy(&v, x + i, (size_t)(count - i) * 4);                                                                        \
+    v = ISA(F)(v);                                                                                                     \
+    memcpy(x + i, &v, (size_t)(count - i) * 4);                                                                        \
   }                                                                                                                    \
-  __attribute__((unused)) static void ISA(NAME##_multiply)(float *gate, const float *up, long count) {                                         \
-    for (long i = 0; i < count; i += 8) {                                                                              \
-      long width = count - i < 8 ? count - i : 8;                                                                      \
-      v8 g = {0}, u = {0};                                                                                             \
-      memcpy(&g, gate + i, (size_t)width * 4);                                                                         \
-      memcpy(&u, up + i, (size_t)width * 4);                                                                           \
-      v8 value = ISA(F)(g) * u;                                                                                        \
-      memcpy(gate + i, &value, (size_t)width * 4);                                                                     \
-    }                                                                                                                  \
+  __attribute__((unused)) static void ISA(NAME##_multiply)(float *gate, const float *up, long count) {                 \
+    long i = 0;                                                                                                        \
+    for (; i + 16 <= count; i += 16) ISA(store16)(gate + i, ISA(F)(ISA(load16)(gate + i)) * ISA(load16)(up + i));      \
+    if (i == count) return;                                                                                            \
+    v16 g = {0}, u = {0};                                                                                              \
+    memcpy(&g, gate + i, (size_t)(count - i) * 4);                                                                     \
+    memcpy(&u, up + i, (size_t)(count - i) * 4);                                                                       \
+    v16 value = ISA(F)(g) * u;                                                                                         \
+    memcpy(gate + i, &value, (size_t)(count - i) * 4);                                                                 \
   }
-ACTIVATION(silu_in_place, silu)
-ACTIVATION(quick_gelu, quick_gelu8)
-ACTIVATION(gelu_tanh, gelu_tanh8)
+ACTIVATION(silu_in_place, silu16)
+ACTIVATION(quick_gelu, quick_gelu16)
+ACTIVATION(gelu_tanh, gelu_tanh16)
 #undef ACTIVATION
 
 static float ISA(log_sum_exp)(const float *x, long count, float top) {

@@ -20,14 +20,22 @@ MP_INLINE void ISA(weights_bf16)(const char *w, v16 *out) {
   memcpy(&out[1], &odd, sizeof odd);
 }
 
-// `step` is the distance in bytes from one step of columns to the next, `panel` from one panel to the next. Totals lie
-// `MP_TILE` apart. A fresh chunk adds its own sums to the totals; one that is not goes on with them.
+// What a chunk makes of what stands where its sums go: it goes on from there, adds its own sums, or takes the place.
+#ifndef MP_SUMS
+#define MP_SUMS
+enum { MP_GO_ON, MP_ADD, MP_SET };
+// Keeps a compiler from loading what the next step needs while all registers hold sums.
+#define MP_IN_TURN __asm__ volatile("" ::: "memory")
+#endif
+
+// `step` is the distance in bytes from one step of columns to the next, `panel` from one panel to the next. Rows of sums
+// lie `ys` floats apart.
 #define FLOAT_CHUNK(T, R, P)                                                                                           \
   static __attribute__((noinline, unused)) void ISA(chunk_##T##_##R##x##P)(                                            \
-      const float *x, long xs, const char *w, long step, long panel, long k, bool fresh, float *total) {               \
+      const float *x, long xs, const char *w, long step, long panel, long k, int how, float *y, long ys) {             \
     v16 sum[P][R];                                                                                                     \
     for (int p = 0; p < P; p++)                                                                                        \
-      for (int r = 0; r < R; r++) sum[p][r] = fresh ? (v16){0} : ISA(load16)(total + r * MP_TILE + p * 16);            \
+      for (int r = 0; r < R; r++) sum[p][r] = how == MP_GO_ON ? ISA(load16)(y + r * ys + p * 16) : (v16){0};           \
     long i = 0;                                                                                                        \
     for (; i + STEP_##T <= k; i += STEP_##T, w += step) {                                                              \
       v16 row[P][STEP_##T];                                                                                            \
@@ -35,11 +43,13 @@ MP_INLINE void ISA(weights_bf16)(const char *w, v16 *out) {
         __builtin_prefetch(w + p * panel + MP_AHEAD);                                                                  \
         ISA(weights_##T)(w + p * panel, row[p]);                                                                       \
       }                                                                                                                \
-      _Pragma("clang loop unroll(full)") for (int s = 0; s < STEP_##T; s++)                                            \
-          _Pragma("clang loop unroll(full)") for (int r = 0; r < R; r++) {                                             \
-        v16 in = x[r * xs + i + s] - (v16){0};                                                                         \
-        _Pragma("clang loop unroll(full)") for (int p = 0; p < P; p++) sum[p][r] =                                     \
-            ISA(fma16)(row[p][s], in, sum[p][r]);                                                                      \
+      _Pragma("clang loop unroll(full)") for (int s = 0; s < STEP_##T; s++) {                                          \
+        if (R > 6) MP_IN_TURN;                                                                                         \
+        _Pragma("clang loop unroll(full)") for (int r = 0; r < R; r++) {                                               \
+          v16 in = x[r * xs + i + s] - (v16){0};                                                                       \
+          _Pragma("clang loop unroll(full)") for (int p = 0; p < P; p++) sum[p][r] =                                   \
+              ISA(fma16)(row[p][s], in, sum[p][r]);                                                                    \
+        }                                                                                                              \
       }                                                                                                                \
     }                                                                                                                  \
     if (i < k) {                                                                                                       \
@@ -51,22 +61,23 @@ MP_INLINE void ISA(weights_bf16)(const char *w, v16 *out) {
     }                                                                                                                  \
     for (int p = 0; p < P; p++)                                                                                        \
       for (int r = 0; r < R; r++) {                                                                                    \
-        float *place = total + r * MP_TILE + p * 16;                                                                   \
-        ISA(store16)(place, fresh ? ISA(load16)(place) + sum[p][r] : sum[p][r]);                                       \
+        float *place = y + r * ys + p * 16;                                                                            \
+        ISA(store16)(place, how == MP_ADD ? ISA(load16)(place) + sum[p][r] : sum[p][r]);                               \
       }                                                                                                                \
   }
 
+#define FLOAT_CHUNKS_OF(T, R) FLOAT_CHUNK(T, R, 1) FLOAT_CHUNK(T, R, 2)
+
 #define FLOAT_CHUNKS(T)                                                                                                \
-  FLOAT_CHUNK(T, 1, 1) FLOAT_CHUNK(T, 2, 1) FLOAT_CHUNK(T, 3, 1) FLOAT_CHUNK(T, 4, 1) FLOAT_CHUNK(T, 5, 1)             \
-  FLOAT_CHUNK(T, 6, 1) FLOAT_CHUNK(T, 1, 2) FLOAT_CHUNK(T, 2, 2) FLOAT_CHUNK(T, 3, 2) FLOAT_CHUNK(T, 4, 2)             \
-  FLOAT_CHUNK(T, 5, 2) FLOAT_CHUNK(T, 6, 2)                                                                            \
-  /* Up to six rows by all the panels of a tile. */                                                                    \
+  FLOAT_CHUNKS_OF(T, 1) FLOAT_CHUNKS_OF(T, 2) FLOAT_CHUNKS_OF(T, 3) FLOAT_CHUNKS_OF(T, 4) FLOAT_CHUNKS_OF(T, 5)        \
+  FLOAT_CHUNKS_OF(T, 6) MORE_CHUNKS(T)                                                                                 \
+  /* Up to MOST_T rows by all the panels of a tile. */                                                         \
   static void ISA(chunk_##T)(const float *x, long xs, int rows, const char *w, long step, long panel, int panels,      \
-                             long k, bool fresh, float *total) {                                                       \
+                             long k, int how, float *y, long ys) {                                                     \
     int p = 0;                                                                                                         \
     switch (rows) {                                                                                                    \
-      FLOAT_ROWS(T, 1, 2) FLOAT_ROWS(T, 2, 2) FLOAT_ROWS(T, 3, WIDE_PANELS) FLOAT_ROWS(T, 4, WIDE_PANELS)                        \
-      FLOAT_ROWS(T, 5, WIDE_PANELS) FLOAT_ROWS(T, 6, WIDE_PANELS)                                                      \
+      FLOAT_ROWS(T, 1, 2) FLOAT_ROWS(T, 2, 2) FLOAT_ROWS(T, 3, WIDE_PANELS) FLOAT_ROWS(T, 4, WIDE_PANELS)              \
+      FLOAT_ROWS(T, 5, WIDE_PANELS) FLOAT_ROWS(T, 6, WIDE_PANELS) MORE_ROWS(T)                                         \
     }                                                                                                                  \
   }
 
@@ -74,14 +85,34 @@ MP_INLINE void ISA(weights_bf16)(const char *w, v16 *out) {
 #define FLOAT_ROWS_(T, R, P)                                                                                           \
   case R:                                                                                                              \
     for (; p + P <= panels; p += P)                                                                                    \
-      ISA(chunk_##T##_##R##x##P)(x, xs, w + p * panel, step, panel, k, fresh, total + p * 16);                         \
-    for (; p < panels; p++) ISA(chunk_##T##_##R##x1)(x, xs, w + p * panel, step, panel, k, fresh, total + p * 16);     \
+      ISA(chunk_##T##_##R##x##P)(x, xs, w + p * panel, step, panel, k, how, y + p * 16, ys);                           \
+    for (; p < panels; p++) ISA(chunk_##T##_##R##x1)(x, xs, w + p * panel, step, panel, k, how, y + p * 16, ys);       \
     break;
 
-// Three rows and more fill AVX2's sixteen registers with one panel.
+// Twelve rows by two panels fill AVX-512's thirty-two registers, nine where a step has two columns; three rows and more
+// by one panel fill the others'.
 #undef WIDE_PANELS
+#undef MOST_f32
+#undef MOST_f16
+#undef MOST_bf16
+#undef MORE_CHUNKS
+#undef MORE_ROWS
 #if MP_LEVEL == MP_AVX512
 #define WIDE_PANELS 2
+#define MOST_f32 12
+#define MOST_f16 12
+#define MOST_bf16 9
+#define MORE_CHUNKS(T)                                                                                                 \
+  FLOAT_CHUNKS_OF(T, 7) FLOAT_CHUNKS_OF(T, 8) FLOAT_CHUNKS_OF(T, 9) FLOAT_CHUNKS_OF(T, 10) FLOAT_CHUNKS_OF(T, 11)      \
+  FLOAT_CHUNKS_OF(T, 12)
+#define MORE_ROWS(T)                                                                                                   \
+  FLOAT_ROWS(T, 7, 2) FLOAT_ROWS(T, 8, 2) FLOAT_ROWS(T, 9, 2) FLOAT_ROWS(T, 10, 2) FLOAT_ROWS(T, 11, 2)                \
+  FLOAT_ROWS(T, 12, 2)
 #else
 #define WIDE_PANELS 1
+#define MOST_f32 6
+#define MOST_f16 6
+#define MOST_bf16 6
+#define MORE_CHUNKS(T)
+#define MORE_ROWS(T)
 #endif

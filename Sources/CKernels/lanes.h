@@ -31,3 +31,7 @@ MP_INLINE v16 ISA(halves16)(const void *p) {
   memcpy(&half, p, sizeof half);
   return __builtin_convertvector(half, v16);
 }
+
+MP_INLINE v8 ISA(low8)(v16 v) { return __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7); }
+
+MP_INLINE v8 ISA(high8)(v16 v) { return __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15); }

@@ -1,5 +1,5 @@
-// y = x W^T for any number of rows of x. A task is a tile of four panels: its weights come from memory once for up to six
-// rows, as four streams, and from the cache for the rows after them.
+// y = x W^T for any number of rows of x. A task is a tile of four panels: its weights come from memory once for as many
+// rows as the registers hold, as four streams, and from the cache for the rows after them.
 #include "float_chunk.h"
 #include "quantised_chunk.h"
 
@@ -18,31 +18,73 @@ MP_INLINE int ISA(take)(long left, int most) {
   return left <= most ? (int)left : left < 2 * most ? (int)((left + 1) / 2) : most;
 }
 
-// Columns that are gone through before the next panel has its turn: short enough that all four stay streams.
-enum { ISA(columns) = 256 };
+// Columns that are gone through before the next panel has its turn: short enough that all four stay streams. Rows that
+// repay making floats of the weights first.
+enum { ISA(columns) = 256, ISA(enough) = 32 };
+
+MP_INLINE void ISA(add_bias)(const float *bias, long columns, long rows, float *y, long ys) {
+  for (long r = 0; bias && r < rows; r++)
+    for (long n = 0; n < columns; n++) y[r * ys + n] += bias[n];
+}
 
 #define FLOAT_LINEAR(T, SIZE)                                                                                          \
-  static void ISA(multiply_##T)(const void *x, long xs, long rows, const char *w, long k, int panels, long first,      \
-                                long last, const float *bias, float *y, long ys) {                                     \
-    long panel = mp_panel_bytes(SIZE, k), step = mp_panel_bytes(SIZE, STEP_##T);                 \
+  /* Up to MOST_T rows at a time, the weights as they are. */                                                          \
+  static void ISA(few_##T)(const char *x, long xs, long rows, const char *w, long k, int panels, long first,           \
+                           long last, const float *bias, float *y, long ys) {                                          \
+    long panel = mp_panel_bytes(SIZE, k), step = mp_panel_bytes(SIZE, STEP_##T);                                       \
+    bool isWhole = last - first == 16 * panels;                                                                        \
     for (long r = 0; r < rows;) {                                                                                      \
-      int now = ISA(take)(rows - r, 6);                                                                                  \
-      float total[6 * MP_TILE] = {0};                                                                                  \
-      const float *in = (const float *)((const char *)x + r * xs);                                                     \
+      int now = ISA(take)(rows - r, MOST_##T);                                                                         \
+      /* The last panel of a matrix may have lanes that y has no place for. */                                         \
+      float total[MOST_##T * MP_TILE], *out = isWhole ? y + r * ys + first : total;                                    \
+      const float *in = (const float *)(x + r * xs);                                                                   \
       for (long i = 0; i < k; i += ISA(columns)) {                                                                     \
         long count = k - i < ISA(columns) ? k - i : ISA(columns);                                                      \
-        ISA(chunk_##T)(in + i, xs / 4, now, w + i / STEP_##T * step, step, panel, panels, count, true, total);         \
+        ISA(chunk_##T)(in + i, xs / 4, now, w + i / STEP_##T * step, step, panel, panels, count, i ? MP_ADD : MP_SET,  \
+                       out, isWhole ? ys : MP_TILE);                                                                   \
       }                                                                                                                \
-      ISA(finish)(total, now, first, last, bias, y + r * ys, ys);                                                      \
+      if (isWhole) ISA(add_bias)(bias ? bias + first : 0, 16 * panels, now, out, ys);                                  \
+      else ISA(finish)(total, now, first, last, bias, y + r * ys, ys);                                                 \
       r += now;                                                                                                        \
     }                                                                                                                  \
+  }                                                                                                                    \
+  /* Many rows: two panels at a time become floats once for all of them. */                                            \
+  static void ISA(many_##T)(const char *x, long xs, long rows, const char *w, long k, int panels, const float *bias,   \
+                            float *y, long ys) {                                                                       \
+    long panel = mp_panel_bytes(SIZE, k), step = mp_panel_bytes(SIZE, STEP_##T);                                       \
+    _Alignas(64) float wide[2][ISA(columns)][16];                                                                      \
+    for (int p = 0; p < panels; p += 2) {                                                                              \
+      int pair = panels - p < 2 ? 1 : 2;                                                                               \
+      for (long i = 0; i < k; i += ISA(columns)) {                                                                     \
+        long count = k - i < ISA(columns) ? k - i : ISA(columns);                                                      \
+        const char *from = w + p * panel + i / STEP_##T * step;                                                        \
+        for (int q = 0; q < pair; q++)                                                                                 \
+          for (long c = 0; c < count; c += STEP_##T) {                                                                 \
+            __builtin_prefetch(from + q * panel + c / STEP_##T * step + MP_AHEAD);                                     \
+            ISA(weights_##T)(from + q * panel + c / STEP_##T * step, (v16 *)wide[q][c]);                               \
+          }                                                                                                            \
+        for (long r = 0; r < rows;) {                                                                                  \
+          int now = ISA(take)(rows - r, MOST_f32);                                                                     \
+          ISA(chunk_f32)((const float *)(x + r * xs) + i, xs / 4, now, (const char *)wide, 64, sizeof wide[0], pair,   \
+                         count, i ? MP_ADD : MP_SET, y + r * ys + p * 16, ys);                                         \
+          r += now;                                                                                                    \
+        }                                                                                                              \
+      }                                                                                                                \
+    }                                                                                                                  \
+    ISA(add_bias)(bias, 16 * panels, rows, y, ys);                                                                     \
+  }                                                                                                                    \
+  static void ISA(multiply_##T)(const void *x, long xs, long rows, const char *w, long k, int panels, long first,      \
+                                long last, const float *bias, float *y, long ys) {                                     \
+    if (SIZE != MP_F32 && rows >= ISA(enough) && last - first == 16 * panels)                                          \
+      ISA(many_##T)(x, xs, rows, w, k, panels, bias ? bias + first : 0, y + first, ys);                                \
+    else ISA(few_##T)(x, xs, rows, w, k, panels, first, last, bias, y, ys);                                            \
   }
 FLOAT_LINEAR(f32, MP_F32)
 FLOAT_LINEAR(f16, MP_F16)
 FLOAT_LINEAR(bf16, MP_BF16)
 #undef FLOAT_LINEAR
 
-#define QUANTISED_LINEAR(T, FORMAT, TOGETHER)                                                                                    \
+#define QUANTISED_LINEAR(T, FORMAT, TOGETHER)                                                                          \
   static void ISA(multiply_##T)(const void *x, long xs, long rows, const char *w, long k, int panels, long first,      \
                                 long last, const float *bias, float *y, long ys) {                                     \
     long panel = mp_panel_bytes(FORMAT, k);                                                                            \

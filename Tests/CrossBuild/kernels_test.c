@@ -11,7 +11,7 @@
 
 #pragma STDC FP_CONTRACT OFF
 
-enum { ROWS = 19, OUTPUTS = 100, PANELS = (OUTPUTS + 15) / 16 };
+enum { ROWS = 35, OUTPUTS = 100, PANELS = (OUTPUTS + 15) / 16 };
 
 static const char *const formats[] = {"f32", "f16", "bf16", "q8", "q4"};
 static const double bounds[] = {1e-6, 1e-6, 1e-6, 1e-4, 2e-2};
@@ -155,7 +155,7 @@ static void products(int format, long k, bool broken, mp_pool *pool) {
   char *packed = room(PANELS * mp_panel_bytes(format, k)), *first = NULL;
   noise(x, ROWS * k, 1, 4), noise(bias, OUTPUTS, 2, 0.1f);
   // One odd number in every other row.
-  for (long r = 0; broken && r < ROWS; r += 2) x[r * k + r * 15] = odd[r / 2];
+  for (long r = 0; broken && r < ROWS; r += 2) x[r * k + r * 15 % k] = odd[r / 2 % 10];
   format_now = format, weights_now = w;
   mp_limit_instructions(MP_GENERIC);
   pack(k, packed);
@@ -186,18 +186,18 @@ static void products(int format, long k, bool broken, mp_pool *pool) {
   free(x), free(bias), free(w), free(alone), free(y), free(packed), free(first);
 }
 
-enum { SLOTS = 608, WIDEST = 128 };
+enum { QUERIES = 19, SLOTS = 608, WIDEST = 128 };
 
 // Queries, alone and by nineteen, over slots of which each sees its own.
 static void attend(int format, long dim) {
   char name[64];
   snprintf(name, sizeof name, "%s attention of width %ld", formats[format], dim);
-  long wide = (dim + 15) / 16 * 16, element = format == MP_F32 ? 4 : 2, from[ROWS], to[ROWS], size = ROWS * dim * 4;
+  long wide = (dim + 15) / 16 * 16, element = format == MP_F32 ? 4 : 2, from[QUERIES], to[QUERIES], size = QUERIES * dim * 4;
   float *q = room(size), *row = room(dim * 4), *y = room(size), *alone = room(size);
   float *k = room(SLOTS * dim * 4), *v = room(SLOTS * dim * 4);
-  float *scratch = room(mp_attend_scratch(ROWS, SLOTS, dim) * 4), scale = 4;
+  float *scratch = room(mp_attend_scratch(QUERIES, SLOTS, dim) * 4), scale = 4;
   char *keys = room(SLOTS * dim * element), *values = room(SLOTS * wide * element);
-  noise(q, ROWS * dim, 3, 2);
+  noise(q, QUERIES * dim, 3, 2);
   for (long j = 0; j < SLOTS; j++) {
     noise(row, dim, 1000 + (uint64_t)j, 2);
     mp_store_key(format, row, dim, keys + j / 16 * 16 * dim * element, j % 16);
@@ -209,14 +209,14 @@ static void attend(int format, long dim) {
     mp_store_value(format, v + j * dim, dim, values + j * wide * element);
     if (format == MP_F16) mp_widen_f16(values + j * wide * 2, v + j * dim, dim);
   }
-  for (long r = 0; r < ROWS; r++) from[r] = r % 4 == 3 ? r * 9 : r / 5, to[r] = r % 3 ? 20 + r * 30 : SLOTS - 1;
+  for (long r = 0; r < QUERIES; r++) from[r] = r % 4 == 3 ? r * 9 : r / 5, to[r] = r % 3 ? 20 + r * 30 : SLOTS - 1;
   for (int b = 0; b < build_count; b++) {
     mp_limit_instructions(builds[b]);
-    for (long r = 0; b == 0 && r < ROWS; r++)
+    for (long r = 0; b == 0 && r < QUERIES; r++)
       mp_attend(format, q + r * dim, dim, 1, keys, values, wide, from + r, to + r, dim, scale, scratch,
                 alone + r * dim, dim);
-    for (long rows = 1; rows <= ROWS; rows++) {
-      long at = ROWS - rows;
+    for (long rows = 1; rows <= QUERIES; rows++) {
+      long at = QUERIES - rows;
       memset(y, 0xaa, (size_t)size);
       mp_attend(format, q + at * dim, dim, rows, keys, values, wide, from + at, to + at, dim, scale, scratch, y, dim);
       check(memcmp(y, alone + at * dim, (size_t)(rows * dim * 4)) == 0, name,
@@ -224,7 +224,7 @@ static void attend(int format, long dim) {
     }
   }
   double wrong = 0, all = 0, weight[SLOTS];
-  for (long r = 0; r < ROWS; r++) {
+  for (long r = 0; r < QUERIES; r++) {
     double sum = 0;
     for (long j = from[r]; j < to[r]; j++) {
       double score = 0;
