@@ -129,8 +129,10 @@ private final class Oracle: Proposer {
 
   func memoryBytes(_ prompt: DraftPrompt, capacity: Int) -> Int { inner.memoryBytes(prompt, capacity: capacity) }
 
-  func begin(_ prompt: DraftPrompt, capacity: Int, _ engine: Engine) -> any ProposalState {
-    inner.begin(prompt, capacity: capacity, engine)
+  func begin(
+    _ prompt: DraftPrompt, capacity: Int, _ reader: PromptReader, _ engine: Engine
+  ) -> any ProposalState {
+    inner.begin(prompt, capacity: capacity, reader, engine)
   }
 
   func propose(_ count: Int, for sessions: [Session], _ engine: Engine) -> Int {

@@ -24,13 +24,23 @@ package final class BatchDecoder {
   /// Chooses γ and the records in flight where they are left open.
   package var scheduler = Scheduler()
   private let engine: Engine
+  private let reader: PromptReader
+  /// By drafter.
+  private var draftReaders: [ObjectIdentifier: PromptReader] = [:]
   private var draftedLastRound = true
 
-  package init(target: any LanguageModel, rules: ChoiceRules, engine: Engine) {
+  /// - Parameter reader: of the target's prompts, where several decoders read them in turn.
+  package init(
+    target: any LanguageModel, rules: ChoiceRules, engine: Engine, reader: PromptReader = PromptReader()
+  ) {
     self.target = target
     self.rules = rules
     self.engine = engine
+    self.reader = reader
   }
+
+  /// Bytes of what prompts begin with in common, read once for all of them.
+  package var keptBytes: Int { draftReaders.values.reduce(reader.byteCount) { $0 + $1.byteCount } }
 
   private func timed<R>(_ phase: WritableKeyPath<DecodingSeconds, Double>, _ body: () -> R) -> (R, Double) {
     let start = ContinuousClock.now
@@ -45,29 +55,29 @@ package final class BatchDecoder {
   /// An empty prompt, or none of its tokens allowed, gives an empty answer.
   package func open(_ request: DecodeRequest) -> Session {
     let shared = request.prefix?.take(for: request)
-    // A round's rejected rows stand in the cache until it is cut back.
-    let cache =
-      shared?.cache ?? target.configuration.makeCache(capacity: request.prompt.count + request.maximumTokens)
-    let session = Session(request, cache: cache, rules: rules)
     if request.prompt.isEmpty || request.maximumTokens < 1 {
+      let session = Session(request, cache: target.configuration.makeCache(capacity: 0), rules: rules)
       session.isFinished = true
       return session
     }
-    _ = timed(\.prefill) {
-      let logits = shared?.logits ?? read(request, into: cache)
+    return timed(\.prefill) {
+      let (cache, logits) = shared ?? read(request)
+      let session = Session(request, cache: cache, rules: rules)
       logits.withMutable { session.take([session.choice($0, columns: logits.columns, 0)]) }
-    }
-    return session
+      return session
+    }.0
   }
 
-  /// Reads a prompt; the logits behind it [1, vocabulary].
-  private func read(_ request: DecodeRequest, into cache: KVCache) -> Tensor {
+  /// Reads a prompt; its cache and the logits behind it [1, vocabulary].
+  private func read(_ request: DecodeRequest) -> (cache: KVCache, logits: Tensor) {
     promptsRead += 1
-    let span = DecoderSpan(cache: cache, positions: request.positions, bidirectional: request.bidirectional)
-    let hidden = target.hiddenStates(request.embeddings, spans: [span], engine)
+    let rows = PromptRows(
+      embeddings: request.embeddings, positions: request.positions, bidirectional: request.bidirectional)
+    // A round's rejected rows stand in the cache until it is cut back.
+    let (cache, hidden) = reader.read(rows, target, capacity: request.prompt.count + request.maximumTokens, engine)
     let logits = target.logits(hidden.rows(hidden.rows - 1..<hidden.rows), engine)
     request.prefix?.keep(cache, logits: logits, for: request)
-    return logits
+    return (cache, logits)
   }
 
   /// One round for these answers: proposals, then the target's pass over all of them.
@@ -138,7 +148,9 @@ package final class BatchDecoder {
   private func begin(_ request: DecodeRequest) -> (any ProposalState)? {
     guard let drafting = request.drafting else { return nil }
     if let state = request.prefix?.takeDraft(for: request) { return state }
-    let state = drafting.proposer.begin(drafting.prompt, capacity: request.maximumTokens, engine)
+    let reader = draftReaders[ObjectIdentifier(drafting.proposer)] ?? PromptReader()
+    draftReaders[ObjectIdentifier(drafting.proposer)] = reader
+    let state = drafting.proposer.begin(drafting.prompt, capacity: request.maximumTokens, reader, engine)
     request.prefix?.keep(state, for: request)
     return state
   }

@@ -26,7 +26,9 @@ package final class NGramProposer: Proposer {
     prompt.tokens.count * MemoryLayout<Int32>.size
   }
 
-  package func begin(_ prompt: DraftPrompt, capacity: Int, _ engine: Engine) -> any ProposalState {
+  package func begin(
+    _ prompt: DraftPrompt, capacity: Int, _ reader: PromptReader, _ engine: Engine
+  ) -> any ProposalState {
     State(prompt.tokens)
   }
 

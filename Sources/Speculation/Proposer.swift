@@ -35,8 +35,12 @@ package protocol Proposer: AnyObject, Sendable {
 
   /// Reads a prompt.
   ///
-  /// - Parameter capacity: tokens that the answer may have.
-  func begin(_ prompt: DraftPrompt, capacity: Int, _ engine: Engine) -> any ProposalState
+  /// - Parameters:
+  ///   - capacity: tokens that the answer may have.
+  ///   - reader: of the prompts that it reads one after the other.
+  func begin(
+    _ prompt: DraftPrompt, capacity: Int, _ reader: PromptReader, _ engine: Engine
+  ) -> any ProposalState
 
   /// Fills the sessions' `drafts` with up to `count` tokens each, no more than a session has room for.
   ///
@@ -98,11 +102,12 @@ package final class LanguageModelProposer: Proposer {
     language.configuration.cacheBytes(tokens: prompt.tokens.count + capacity)
   }
 
-  package func begin(_ prompt: DraftPrompt, capacity: Int, _ engine: Engine) -> any ProposalState {
+  package func begin(
+    _ prompt: DraftPrompt, capacity: Int, _ reader: PromptReader, _ engine: Engine
+  ) -> any ProposalState {
     let count = prompt.embeddings.rows
-    let cache = language.configuration.makeCache(capacity: count + capacity)
-    let span = DecoderSpan(cache: cache, positions: (0..<count).map { Position($0) })
-    if count > 0 { _ = language.hiddenStates(prompt.embeddings, spans: [span], engine) }
+    let rows = PromptRows(embeddings: prompt.embeddings, positions: (0..<count).map { Position($0) })
+    let (cache, _) = reader.read(rows, language, capacity: count + capacity, engine)
     return State(cache, promptTokens: count)
   }
 

@@ -52,12 +52,14 @@ final class Judge {
     for one in arguments.numbers("temperatures") where !temperatures.contains(one) { temperatures.append(one) }
     let rules = temperatures.map { ChoiceRules(arguments, resource.target, temperature: $0, .gumbel) }
     self.rules = rules
+    let reader = PromptReader()
     contestants = zip(temperatures, rules).map { temperature, rules in
       methods.indices.flatMap { method in
         methods[method].gammas.map { gamma in
           Contestant(
             setting: Setting(method: methods[method].name, gamma: gamma, temperature: temperature), method: method,
-            decoder: BatchDecoder(target: resource.target.language, rules: rules, engine: resource.engine))
+            decoder: BatchDecoder(
+              target: resource.target.language, rules: rules, engine: resource.engine, reader: reader))
         }
       }
     }

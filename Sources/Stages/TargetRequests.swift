@@ -47,18 +47,22 @@ struct TargetRequests {
     let prefix = prefix()
     // A prompt that a sibling has read is not read again.
     let isRead = prefix?.holds(prompt.tokens) == true
-    var embeddings = isRead ? Tensor(rows: 0, columns: 0) : language.embed(prompt.tokens)
-    var places = (positions: prompt.tokens.indices.map { Position($0) }, next: prompt.tokens.count)
-    if let vision = resource.target.vision {
-      places = vision.positions(prompt.tokens, grid: visual?.grid)
-      if let visual, !isRead {
-        let tokens = vision.project(visual.features, resource.engine)
-        embeddings = language.embed(prompt.tokens, visual: tokens, placeholder: vision.imageToken)
+    let vision = resource.target.vision
+    let places =
+      vision?.positions(prompt.tokens, grid: visual?.grid)
+      ?? (prompt.tokens.indices.map { Position($0) }, prompt.tokens.count)
+    let embeddings =
+      if isRead {
+        Tensor(rows: 0, columns: 0)
+      } else if let vision, let visual {
+        language.embed(
+          prompt.tokens, visual: vision.project(visual.features, resource.engine), placeholder: vision.imageToken)
+      } else {
+        language.embed(prompt.tokens)
       }
-    }
     return DecodeRequest(
       key: record.key, prompt: prompt.tokens, embeddings: embeddings, positions: places.positions,
-      bidirectional: resource.target.vision?.isBidirectional == true ? prompt.visual : nil, nextPosition: places.next,
+      bidirectional: vision?.isBidirectional == true ? prompt.visual : nil, nextPosition: places.next,
       drafting: drafting, maximumTokens: min(maximumTokens, room),
       sampling: AnswerSampling(
         sample: record[Field.sampling]?.sample ?? 0, temperature: record[Field.sampling]?.temperature.map { Float($0) },

@@ -151,7 +151,7 @@ private final class AnswerStage: Stage {
     let prefixes = pending.compactMap(\.session?.request.prefix).reduce(into: [:]) {
       $0[ObjectIdentifier($1)] = $1.byteCount
     }.values
-    let kept = prefixes.reduce(0, +) + (prefixes.max() ?? 0)
+    let kept = prefixes.reduce(decoder.keptBytes, +) + (prefixes.max() ?? 0)
     return sizes.reduce(0, +) + (sizes.max() ?? 0) + kept <= context.options.memory ?? Self.standardMemory
   }
 

@@ -1,3 +1,5 @@
+import Foundation
+
 /// Rows of 32-bit floats: what flows between the operations.
 ///
 /// A tensor shares its memory when copied. Operations write only tensors that they have just made, so a tensor that
@@ -58,6 +60,17 @@ package struct Tensor: @unchecked Sendable {
   /// The values in row order.
   package var values: [Float] {
     withValues { Array(UnsafeBufferPointer(start: $0, count: count)) }
+  }
+
+  /// How many of the first rows are the same as another's of the same width, bit by bit.
+  ///
+  /// - Parameter most: rows that both have.
+  package func rowsAlike(_ other: Tensor, most: Int) -> Int {
+    withValues { own in
+      other.withValues { others in
+        (0..<most).first { memcmp(own + $0 * columns, others + $0 * columns, columns * 4) != 0 } ?? most
+      }
+    }
   }
 
   /// A copy of some rows.

@@ -5,7 +5,7 @@ package struct DecoderSpan {
   /// nil in training: the span is its whole sequence, and nothing of it is kept.
   package let cache: KVCache?
   package let positions: [Position]
-  /// Rows of the span, which then begins the sequence, that see each other in both directions: a picture's tokens.
+  /// Places of the sequence that see each other in both directions, a picture's tokens: all of them rows of one pass.
   package let bidirectional: Range<Int>?
 
   package init(cache: KVCache?, positions: [Position], bidirectional: Range<Int>? = nil) {
@@ -93,7 +93,7 @@ struct CachedAttention: Sendable {
       for row in start..<min(rows, start + size) {
         let slot = cache.length + row
         var last = slot
-        if let block = span.bidirectional, block.contains(row) { last = block.upperBound - 1 }
+        if let block = span.bidirectional, block.contains(slot) { last = block.upperBound - 1 }
         visible.append(cache.firstVisible(layer: layer, slot: slot) - base..<last + 1 - base, count: group)
       }
       return Block(cache: cache, firstRow: first + start, rows: min(size, rows - start), visible: visible)

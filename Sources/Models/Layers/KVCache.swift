@@ -43,6 +43,9 @@ package final class KVCache {
   /// Rows that one pass may add to a cache that is not empty, and that may be taken back.
   package static let maximumRows = 80
 
+  /// Slots behind a prompt that a layer has room for before it grows: a short answer's.
+  private static let firstRoom = 64
+
   private struct Layer {
     /// Slots that the layer has room for, in whole panels: it grows with the sequence.
     var room = 0
@@ -64,11 +67,22 @@ package final class KVCache {
   /// It takes no more room than the slots that hold tokens, and grows as any other.
   ///
   /// - Parameter capacity: slots that its sequence may take, those that hold tokens included.
-  package func copy(capacity: Int) -> KVCache {
-    let copy = KVCache(shape, capacity: max(capacity, length))
-    copy.length = length
+  package func copy(capacity: Int) -> KVCache { copying(length, capacity) }
+
+  /// A cache of the sequence's beginning that goes on by itself; nil where a window has left behind what the next slot
+  /// sees.
+  ///
+  /// - Parameter count: slots of the beginning.
+  package func copy(first count: Int, capacity: Int) -> KVCache? {
+    let isThere = layers.indices.allSatisfy { layers[$0].base <= firstVisible(layer: $0, slot: count) }
+    return count <= length && isThere ? copying(count, capacity) : nil
+  }
+
+  private func copying(_ count: Int, _ capacity: Int) -> KVCache {
+    let copy = KVCache(shape, capacity: max(capacity, count))
+    copy.length = count
     for (index, layer) in layers.enumerated() where layer.storage != nil {
-      let kept = length - layer.base
+      let kept = count - layer.base
       copy.layers[index] = moved(layer, base: layer.base, room: whole(kept), kept: kept)
     }
     return copy
@@ -121,7 +135,7 @@ package final class KVCache {
       // What the pass's first row sees, and what a later row sees once a pass has been taken back.
       base = max(base, (length - window - Self.maximumRows) / 16 * 16)
     }
-    let room = max(old.room, whole(end - base), min(most, 2 * old.room))
+    let room = max(old.room, whole(end - base), min(most, max(2 * old.room, whole(end - base + Self.firstRoom))))
     move(index, base: base, room: room, kept: length - base)
   }
 
@@ -142,7 +156,8 @@ package final class KVCache {
   /// The layer's slots from `base` on, `kept` of them, in memory of their own.
   private func moved(_ old: Layer, base: Int, room: Int, kept: Int) -> Layer {
     let floats = (shape.bytes(slots: room) + 3) / 4
-    let new = Layer(room: room, storage: Tensor.zeros(rows: 1, columns: floats), base: base)
+    // What no row has been written to is not seen by any query.
+    let new = Layer(room: room, storage: Tensor(rows: 1, columns: floats), base: base)
     let slots = whole(max(0, kept))
     if old.storage != nil, slots > 0 {
       let first = base - old.base
