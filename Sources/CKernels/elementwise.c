@@ -27,9 +27,7 @@ void mp_soft_cap(float *x, float cap, long count) {
   for (long i = 0; i < count; i++) x[i] = tanhf(x[i] / cap) * cap;
 }
 
-void mp_gelu(float *x, long count) {
-  for (long i = 0; i < count; i++) x[i] = 0.5f * x[i] * (1.0f + erff(x[i] * 0.707106781f));
-}
+void mp_gelu(float *x, long count) { MP_CALL(gelu, x, count); }
 
 void mp_add(float *y, const float *x, long count) {
   for (long i = 0; i < count; i++) y[i] += x[i];

@@ -52,6 +52,30 @@ MP_INLINE v16 ISA(gelu_tanh16)(v16 x) {
   return x / (1.0f + ISA(exp16)(-1.59576912f * (x + 0.044715f * (x * x * x))));
 }
 
+// x times the share of a normal distribution below it. The share beyond |x| is exp(-z^2) times a polynomial, with
+// z = |x| / sqrt(2): Chebyshev's fit in t = 1 / (1 + z / 2), whose relative error is below 1.2e-7 everywhere
+// (Numerical Recipes, erfcc).
+MP_INLINE v16 ISA(gelu16)(v16 x) {
+  const v16 one = (v16){0} + 1.0f;
+  v16 z = __builtin_elementwise_abs(x) * 0.707106781f, t = 1.0f / (1.0f + 0.5f * z);
+  v16 sum = ISA(fma16)(0.17087277f * one, t, -0.82215223f * one);
+  sum = ISA(fma16)(sum, t, 1.48851587f * one);
+  sum = ISA(fma16)(sum, t, -1.13520398f * one);
+  sum = ISA(fma16)(sum, t, 0.27886807f * one);
+  sum = ISA(fma16)(sum, t, -0.18628806f * one);
+  sum = ISA(fma16)(sum, t, 0.09678418f * one);
+  sum = ISA(fma16)(sum, t, 0.37409196f * one);
+  sum = ISA(fma16)(sum, t, 1.00002368f * one);
+  sum = ISA(fma16)(sum, t, -1.26551223f * one);
+  v16 beyond = 0.5f * t * ISA(exp16)(ISA(fma16)(-z, z, sum)), below = 1.0f - beyond;
+  i32x16 isNegative = x < (v16){0}, left, right;
+  memcpy(&left, &beyond, sizeof left);
+  memcpy(&right, &below, sizeof right);
+  left = (left & isNegative) | (right & ~isNegative);
+  memcpy(&below, &left, sizeof below);
+  return x * below;
+}
+
 #define ACTIVATION(NAME, F)                                                                                            \
   __attribute__((unused)) static void ISA(NAME)(float *x, long count) {                                                \
     long i = 0;                                                                                                        \
@@ -75,6 +99,7 @@ MP_INLINE v16 ISA(gelu_tanh16)(v16 x) {
 ACTIVATION(silu_in_place, silu16)
 ACTIVATION(quick_gelu, quick_gelu16)
 ACTIVATION(gelu_tanh, gelu_tanh16)
+ACTIVATION(gelu, gelu16)
 #undef ACTIVATION
 
 static float ISA(log_sum_exp)(const float *x, long count, float top) {

@@ -60,12 +60,14 @@ package final class BatchDecoder {
       session.isFinished = true
       return session
     }
-    return timed(\.prefill) {
-      let (cache, logits) = shared ?? read(request)
-      let session = Session(request, cache: cache, rules: rules)
+    let (cache, logits) = timed(\.prefill) { shared ?? read(request) }.0
+    // The copy for others is no part of reading.
+    if shared == nil { request.prefix?.keep(cache, logits: logits, for: request) }
+    let session = Session(request, cache: cache, rules: rules)
+    _ = timed(\.prefill) {
       logits.withMutable { session.take([session.choice($0, columns: logits.columns, 0)]) }
-      return session
-    }.0
+    }
+    return session
   }
 
   /// Reads a prompt; its cache and the logits behind it [1, vocabulary].
@@ -74,10 +76,8 @@ package final class BatchDecoder {
     let rows = PromptRows(
       embeddings: request.embeddings, positions: request.positions, bidirectional: request.bidirectional)
     // A round's rejected rows stand in the cache until it is cut back.
-    let (cache, hidden) = reader.read(rows, target, capacity: request.prompt.count + request.maximumTokens, engine)
-    let logits = target.logits(hidden.rows(hidden.rows - 1..<hidden.rows), engine)
-    request.prefix?.keep(cache, logits: logits, for: request)
-    return (cache, logits)
+    let (cache, hidden) = reader.read(rows, target, capacity: request.prompt.count + request.maximumTokens, asked: 1, engine)
+    return (cache, target.logits(hidden, engine))
   }
 
   /// One round for these answers: proposals, then the target's pass over all of them.

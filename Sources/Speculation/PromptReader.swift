@@ -53,10 +53,10 @@ package final class PromptReader {
   /// - Parameters:
   ///   - language: the same each time.
   ///   - capacity: slots that the sequence may take.
-  /// - Returns: the cache, and the normed hidden states of the rows that were read now: the last one's at least, unless
-  ///   the prompt is empty.
+  ///   - asked: how many of the last rows have their hidden states asked for.
+  /// - Returns: the cache, and those normed hidden states [asked, hidden].
   package func read(
-    _ prompt: PromptRows, _ language: any LanguageModel, capacity: Int, _ engine: Engine
+    _ prompt: PromptRows, _ language: any LanguageModel, capacity: Int, asked: Int, _ engine: Engine
   ) -> (cache: KVCache, hidden: Tensor) {
     let rows = prompt.embeddings.rows
     let known = kept.map { prompt.common(with: $0.rows, most: min(rows - 1, $0.cache.length)) } ?? 0
@@ -65,7 +65,8 @@ package final class PromptReader {
     guard rows > 0 else { return (cache, prompt.embeddings) }
     let unread = cache.length..<rows
     let span = DecoderSpan(
-      cache: cache, positions: Array(prompt.positions[unread]), bidirectional: prompt.bidirectional)
+      cache: cache, positions: Array(prompt.positions[unread]), bidirectional: prompt.bidirectional,
+      asked: asked)
     let embeddings = unread.lowerBound == 0 ? prompt.embeddings : prompt.embeddings.rows(unread)
     let hidden = language.hiddenStates(embeddings, spans: [span], engine)
     keepBeginning(prompt, cache, known: unread.lowerBound)

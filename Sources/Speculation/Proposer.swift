@@ -93,8 +93,10 @@ package final class LanguageModelProposer: Proposer {
     }
 
     /// The next `count` rows.
-    func span(_ count: Int) -> DecoderSpan {
-      DecoderSpan(cache: cache, positions: (0..<count).map { Position(cache.length + $0) })
+    ///
+    /// - Parameter asked: how many of them have their hidden states asked for.
+    func span(_ count: Int, asked: Int) -> DecoderSpan {
+      DecoderSpan(cache: cache, positions: (0..<count).map { Position(cache.length + $0) }, asked: asked)
     }
   }
 
@@ -107,7 +109,7 @@ package final class LanguageModelProposer: Proposer {
   ) -> any ProposalState {
     let count = prompt.embeddings.rows
     let rows = PromptRows(embeddings: prompt.embeddings, positions: (0..<count).map { Position($0) })
-    let (cache, _) = reader.read(rows, language, capacity: count + capacity, engine)
+    let (cache, _) = reader.read(rows, language, capacity: count + capacity, asked: 0, engine)
     return State(cache, promptTokens: count)
   }
 
@@ -117,17 +119,15 @@ package final class LanguageModelProposer: Proposer {
       let drafting = sessions.filter { step < $0.room && $0.proposalState is State }
       var tokens: [Int32] = []
       var spans: [DecoderSpan] = []
-      var lastRows: [Int] = []
       for session in drafting {
         guard let state = session.proposalState as? State else { continue }
         let unread = state.unread(of: session)
         tokens += unread
-        spans.append(state.span(unread.count))
-        lastRows.append(tokens.count - 1)
+        spans.append(state.span(unread.count, asked: 1))
       }
       if tokens.isEmpty { return step }
       let hidden = language.hiddenStates(language.embed(tokens), spans: spans, engine)
-      let logits = language.logits(hidden.gathering(lastRows), engine)
+      let logits = language.logits(hidden, engine)
       logits.withMutable { values in
         for (row, session) in drafting.enumerated() {
           session.draft(values + row * logits.columns, columns: logits.columns)
@@ -142,7 +142,7 @@ package final class LanguageModelProposer: Proposer {
     guard let state = session.proposalState as? State else { return }
     while state.unread(of: session).count > Self.rowsAtOnce {
       let some = Array(state.unread(of: session).prefix(Self.rowsAtOnce))
-      _ = language.hiddenStates(language.embed(some), spans: [state.span(some.count)], engine)
+      _ = language.hiddenStates(language.embed(some), spans: [state.span(some.count, asked: 0)], engine)
     }
   }
 

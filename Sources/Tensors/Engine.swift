@@ -36,7 +36,7 @@ package final class Engine: @unchecked Sendable {
   private static let smallWork = 50_000
 
   /// Whether work of about so many multiplications stays on the calling thread.
-  func isSmall(_ work: Int) -> Bool { pool.pointer == nil || work <= Self.smallWork }
+  func isSmall(_ work: Int) -> Bool { work <= Self.smallWork }
 
   /// Runs body(0) … body(count - 1) on all threads, in no particular order.
   ///

@@ -31,8 +31,10 @@ package func products(of x: Tensor, with layers: [Linear], _ engine: Engine) -> 
   return results
 }
 
-/// Rows of a matrix that go through all weights before the next have their turn: they stay in the cache.
+/// Rows of a matrix that go through weights together: they stay in the cache.
 private let rowsTogether = 96
+/// Rows that are worth going through weights once more, in whole blocks of what the registers hold.
+private let rowsApart = 24
 
 private func forward(_ x: Tensor, _ layers: [Linear], _ engine: Engine) -> [Tensor] {
   let results = layers.map { Tensor(rows: x.rows, columns: $0.weight.rows) }
@@ -57,17 +59,23 @@ private func forward(_ x: Tensor, _ layers: [Linear], _ engine: Engine) -> [Tens
         y_stride: weight.rows)
     }
     withExtendedLifetime((x, layers, inputs, biases, results)) {
-      let runs = engine.isSmall(work) ? [] : tileRuns(tiles, engine.threads)
-      for first in stride(from: 0, to: x.rows, by: rowsTogether) {
-        let rows = min(rowsTogether, x.rows - first)
-        if runs.isEmpty { mp_multiply_tiles(products.baseAddress, 0, tiles, first, rows) }
-        engine.parallel(runs.count, work: work) {
-          mp_multiply_tiles(products.baseAddress, runs[$0].lowerBound, runs[$0].count, first, rows)
-        }
+      if engine.isSmall(work) { return mp_multiply_tiles(products.baseAddress, 0, tiles, 0, x.rows) }
+      let runs = tileRuns(tiles, engine.threads)
+      let together = blockRows(x.rows, tiles, engine.threads)
+      engine.parallel((x.rows + together - 1) / together * runs.count) {
+        let (first, run) = ($0 / runs.count * together, runs[$0 % runs.count])
+        mp_multiply_tiles(
+          products.baseAddress, run.lowerBound, run.count, first, min(together, x.rows - first))
       }
     }
   }
   return results
+}
+
+/// Rows that one task takes: fewer where there are few tiles, so that a thread that is held up holds up no other.
+private func blockRows(_ rows: Int, _ tiles: Int, _ threads: Int) -> Int {
+  let blocks = (4 * threads + tiles - 1) / tiles
+  return min(rowsTogether, max(rowsApart, (rows + 12 * blocks - 1) / (12 * blocks) * 12))
 }
 
 /// Tiles in runs that one task takes: long ones first, so that each thread reads long stretches of weights, and short

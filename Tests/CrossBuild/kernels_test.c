@@ -338,7 +338,7 @@ int main(void) {
   static const int levels[] = {MP_GENERIC, MP_AVX2, MP_AVX512, MP_NEON};
   static const char *const names[] = {"generic", "avx2", "avx512", "neon"};
   static const char *const on_rows[] = {"rms norm", "layer norm", "rotation", "silu", "gelu tanh product", "gelu tanh",
-                                        "quick gelu", "sum", "libm gelu", "libm soft cap", "libm log sum exp",
+                                        "quick gelu", "sum", "gelu", "libm soft cap", "libm log sum exp",
                                         "libm gumbel", "argmax"};
   static const long widths[] = {1, 33, 100, 300, 1536};
   static const int types[] = {MP_GGML_Q4_0, MP_GGML_Q5_0, MP_GGML_Q8_0, MP_GGML_Q4_K, MP_GGML_Q5_K, MP_GGML_Q6_K};

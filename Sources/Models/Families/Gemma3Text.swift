@@ -175,13 +175,15 @@ package struct Gemma3Text: LanguageModel {
     _ index: Int, _ x: Tensor, _ angles: RotaryAngles, _ spans: [DecoderSpan], _ engine: Engine
   ) -> Tensor {
     let (layer, sizes) = (layers[index], settings.sizes)
-    let parts = products(of: layer.inputNorm(x, engine), with: layer.queryKeyValue, engine)
+    let input = LayerInput(x, spans, isLast: index == layers.count - 1)
+    let parts = input.queryKeyValue(layer.inputNorm(x, engine), layer.queryKeyValue, engine)
+    let queryAngles = input.angles(angles)
     let query = heads(parts[0], sizes.heads, layer.queryNorm, engine)
     let key = heads(parts[1], sizes.keyValueHeads, layer.keyNorm, engine)
-    rotate(query, heads: sizes.heads, cosine: angles.cosine, sine: angles.sine, engine)
+    rotate(query, heads: sizes.heads, cosine: queryAngles.cosine, sine: queryAngles.sine, engine)
     rotate(key, heads: sizes.keyValueHeads, cosine: angles.cosine, sine: angles.sine, engine)
     let mixed = attention(query, key, parts[2], layer: index, spans: spans, engine)
-    let seen = adding(x, layer.postAttentionNorm(layer.output(mixed, engine), engine), engine)
+    let seen = adding(input.asked(of: x), layer.postAttentionNorm(layer.output(mixed, engine), engine), engine)
     let inner = products(of: layer.preFeedForwardNorm(seen, engine), with: layer.gateUp, engine)
     Activation.geluTanh.multiply(inner[0], inner[1], engine)
     return adding(seen, layer.postFeedForwardNorm(layer.down(inner[0], engine), engine), engine)

@@ -7,12 +7,49 @@ package struct DecoderSpan {
   package let positions: [Position]
   /// Places of the sequence that see each other in both directions, a picture's tokens: all of them rows of one pass.
   package let bidirectional: Range<Int>?
+  /// How many rows, the last ones, have their hidden states asked for: the last layer computes no others.
+  package let asked: Int
 
-  package init(cache: KVCache?, positions: [Position], bidirectional: Range<Int>? = nil) {
+  /// - Parameter asked: nil for all rows.
+  package init(cache: KVCache?, positions: [Position], bidirectional: Range<Int>? = nil, asked: Int? = nil) {
     self.cache = cache
     self.positions = positions
     self.bidirectional = bidirectional
+    self.asked = min(positions.count, asked ?? positions.count)
   }
+}
+
+/// A layer's input: all rows, whose keys and values it keeps, and those that it has to go on with.
+struct LayerInput {
+  let all: Tensor
+  /// Places among all rows, nil for every one.
+  let asked: [Int]?
+
+  /// - Parameter isLast: whether nothing but what is asked for is read of the layer.
+  init(_ x: Tensor, _ spans: [DecoderSpan], isLast: Bool) {
+    all = x
+    guard isLast, spans.contains(where: { $0.asked < $0.positions.count }) else {
+      asked = nil
+      return
+    }
+    var end = 0
+    asked = spans.flatMap { span in
+      end += span.positions.count
+      return end - span.asked..<end
+    }
+  }
+
+  /// The asked rows of all of them.
+  func asked(of x: Tensor) -> Tensor { asked.map(x.gathering) ?? x }
+
+  /// Queries of the asked rows of normed input, keys and values of all of them.
+  func queryKeyValue(_ normed: Tensor, _ layers: [Linear], _ engine: Engine) -> [Tensor] {
+    guard asked != nil else { return products(of: normed, with: layers, engine) }
+    return [layers[0](asked(of: normed), engine)] + products(of: normed, with: Array(layers[1...]), engine)
+  }
+
+  /// The angles of the asked rows.
+  func angles(_ angles: RotaryAngles) -> RotaryAngles { (asked(of: angles.cosine), asked(of: angles.sine)) }
 }
 
 /// Grouped-query attention of new rows over their own sequences.
@@ -36,7 +73,9 @@ struct CachedAttention: Sendable {
   /// Floats of scores that stay in the cache.
   private static let scoresTogether = 1 << 16
 
-  /// query [rows, heads · width], key and value [rows, keyValueHeads · width] → [rows, heads · width].
+  /// query [asked, heads · width], key and value [rows, keyValueHeads · width] → [asked, heads · width].
+  ///
+  /// Queries are those of all rows or, where there are fewer, of the rows that the spans are asked for.
   ///
   /// Each row's sums run in the order of its slots: the result depends on nothing but its sequence.
   func callAsFunction(
@@ -46,17 +85,20 @@ struct CachedAttention: Sendable {
     guard caches.count == spans.count else { return withoutCache(query, key, value, layer, spans, engine) }
     let mixed = Tensor(rows: query.rows, columns: query.columns)
     var blocks: [Block] = []
-    var first = 0
+    var (first, firstQuery) = (0, 0)
     for (span, cache) in zip(spans, caches) {
       key.withValues { keys in
         value.withValues { values in
           let place = first * key.columns
           cache.append(
-            layer: layer, rows: span.positions.count, keys: keys + place, values: values + place, stride: key.columns)
+            layer: layer, rows: span.positions.count, keys: keys + place, values: values + place, stride: key.columns,
+            engine)
         }
       }
-      blocks += self.blocks(span, cache, first, layer)
+      let queries = query.rows == key.rows ? span.positions.count : span.asked
+      blocks += self.blocks(span, cache, firstQuery, queries, layer)
       first += span.positions.count
+      firstQuery += queries
     }
     attend(query, mixed, blocks, layer, engine)
     for (span, cache) in zip(spans, caches) { cache.settle(layer: layer, rows: span.positions.count) }
@@ -82,13 +124,17 @@ struct CachedAttention: Sendable {
       AttentionHeads(count: heads, keyValueCount: keyValueHeads, width: width, scale: scale), engine)
   }
 
-  private func blocks(_ span: DecoderSpan, _ cache: KVCache, _ first: Int, _ layer: Int) -> [Block] {
+  /// - Parameter queries: of the span's last rows.
+  private func blocks(
+    _ span: DecoderSpan, _ cache: KVCache, _ first: Int, _ queries: Int, _ layer: Int
+  ) -> [Block] {
     let base = cache.base(layer: layer)
     let rows = span.positions.count
     let end = cache.length + rows - base
     let group = heads / keyValueHeads
     let size = min(16, max(1, Self.scoresTogether / (max(1, end) * group)))
-    return stride(from: 0, to: rows, by: size).map { start in
+    let skipped = rows - queries
+    return stride(from: skipped, to: rows, by: size).map { start in
       var visible = VisibleSlots()
       for row in start..<min(rows, start + size) {
         let slot = cache.length + row
@@ -96,7 +142,8 @@ struct CachedAttention: Sendable {
         if let block = span.bidirectional, block.contains(slot) { last = block.upperBound - 1 }
         visible.append(cache.firstVisible(layer: layer, slot: slot) - base..<last + 1 - base, count: group)
       }
-      return Block(cache: cache, firstRow: first + start, rows: min(size, rows - start), visible: visible)
+      return Block(
+        cache: cache, firstRow: first + start - skipped, rows: min(size, rows - start), visible: visible)
     }
   }
 

@@ -111,14 +111,17 @@ package final class KVCache {
   }
 
   /// Copies rows of all heads' keys and values into the slots behind the last; `stride` values from row to row.
-  func append(layer: Int, rows: Int, keys: UnsafePointer<Float>, values: UnsafePointer<Float>, stride: Int) {
-    makeRoom(layer: layer, rows: rows)
-    for head in 0..<shape.heads {
-      let memory = memory(layer: layer, head: head)
+  func append(
+    layer index: Int, rows: Int, keys: UnsafePointer<Float>, values: UnsafePointer<Float>, stride: Int,
+    _ engine: Engine
+  ) {
+    makeRoom(layer: index, rows: rows)
+    let (layer, first, shape) = (layers[index], length, shape)
+    engine.parallel(shape.heads, work: 4 * rows * shape.heads * shape.width) { head in
+      let memory = memory(layer, head)
       for row in 0..<rows {
         let place = row * stride + head * shape.width
-        memory.store(
-          keys + place, values + place, slot: length + row - layers[layer].base, width: shape.width, shape.type)
+        memory.store(keys + place, values + place, slot: first + row - layer.base, width: shape.width, shape.type)
       }
     }
   }

@@ -91,7 +91,8 @@ package protocol LanguageModel: Sendable {
   /// Runs rows of one or several sequences through all layers and extends their caches.
   ///
   /// - Parameter x: embeddings [rows, hidden], the spans' rows one behind the other.
-  /// - Returns: the normed last hidden states [rows, hidden].
+  /// - Returns: the normed last hidden states of the rows that are asked for [asked, hidden], all unless a span says
+  ///   otherwise.
   func hiddenStates(_ x: Tensor, spans: [DecoderSpan], _ engine: Engine) -> Tensor
   /// Logits of hidden states: [rows, vocabulary].
   func logits(_ hidden: Tensor, _ engine: Engine) -> Tensor

@@ -30,6 +30,10 @@ package struct RotaryEmbedding: Sendable {
   private let frequencies: [Float]
   /// Which coordinate turns each frequency; all 0 without M-RoPE.
   private let axes: [Int]
+  /// cos and sin of the first positions, [positions, width/2]: the C library takes its time for each.
+  private let cosines: Tensor
+  private let sines: Tensor
+  private static let known = 2048
 
   /// - Parameters:
   ///   - width: the head's width; frequencies are width/2.
@@ -41,6 +45,13 @@ package struct RotaryEmbedding: Sendable {
       sections.isEmpty
       ? Array(repeating: 0, count: width / 2)
       : sections.enumerated().flatMap { index, size in Array(repeating: index % 3, count: size) }
+    let frequencies = frequencies
+    func table(_ function: (Float) -> Float) -> Tensor {
+      Tensor(
+        rows: Self.known, columns: frequencies.count,
+        values: (0..<Self.known).flatMap { position in frequencies.map { function(Float(position) * $0) } })
+    }
+    (cosines, sines) = (table { cos($0) }, table { sin($0) })
   }
 
   /// cos and sin for each position: [positions, width/2].
@@ -48,17 +59,25 @@ package struct RotaryEmbedding: Sendable {
     let half = frequencies.count
     let cosine = Tensor(rows: positions.count, columns: half)
     let sine = Tensor(rows: positions.count, columns: half)
-    cosine.withMutable { cosineValues in
-      sine.withMutable { sineValues in
-        for (row, position) in positions.enumerated() {
-          for i in 0..<half {
-            let angle = Float(position[axes[i]]) * frequencies[i]
-            cosineValues[row * half + i] = cos(angle)
-            sineValues[row * half + i] = sin(angle)
+    fill(cosine, positions, from: cosines) { cos($0) }
+    fill(sine, positions, from: sines) { sin($0) }
+    return (cosine, sine)
+  }
+
+  private func fill(_ result: Tensor, _ positions: [Position], from table: Tensor, _ function: (Float) -> Float) {
+    result.withMutable { out in
+      table.withValues { known in
+        var place = out
+        for position in positions {
+          for (i, axis) in axes.enumerated() {
+            let turn = Int(position[axis])
+            place[i] =
+              (0..<Self.known).contains(turn)
+              ? known[turn * axes.count + i] : function(Float(position[axis]) * frequencies[i])
           }
+          place += axes.count
         }
       }
     }
-    return (cosine, sine)
   }
 }
