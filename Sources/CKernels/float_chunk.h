@@ -70,13 +70,13 @@ enum { MP_GO_ON, MP_ADD, MP_SET };
 
 #define FLOAT_CHUNKS(T)                                                                                                \
   FLOAT_CHUNKS_OF(T, 1) FLOAT_CHUNKS_OF(T, 2) FLOAT_CHUNKS_OF(T, 3) FLOAT_CHUNKS_OF(T, 4) FLOAT_CHUNKS_OF(T, 5)        \
-  FLOAT_CHUNKS_OF(T, 6) MORE_CHUNKS(T)                                                                                 \
+  FLOAT_CHUNKS_OF(T, 6) MORE_CHUNKS(T) FLOAT_CHUNK(T, 1, 4)                                                            \
   /* Up to MOST_T rows by all the panels of a tile. */                                                         \
   static void ISA(chunk_##T)(const float *x, long xs, int rows, const char *w, long step, long panel, int panels,      \
                              long k, int how, float *y, long ys) {                                                     \
     int p = 0;                                                                                                         \
     switch (rows) {                                                                                                    \
-      FLOAT_ROWS(T, 1, 2) FLOAT_ROWS(T, 2, 2) FLOAT_ROWS(T, 3, WIDE_PANELS) FLOAT_ROWS(T, 4, WIDE_PANELS)              \
+      FLOAT_ROWS(T, 1, 4) FLOAT_ROWS(T, 2, 2) FLOAT_ROWS(T, 3, WIDE_PANELS) FLOAT_ROWS(T, 4, WIDE_PANELS)              \
       FLOAT_ROWS(T, 5, WIDE_PANELS) FLOAT_ROWS(T, 6, WIDE_PANELS) MORE_ROWS(T)                                         \
     }                                                                                                                  \
   }
@@ -89,6 +89,7 @@ enum { MP_GO_ON, MP_ADD, MP_SET };
     for (; p < panels; p++) ISA(chunk_##T##_##R##x1)(x, xs, w + p * panel, step, panel, k, how, y + p * 16, ys);       \
     break;
 
+// A sum waits for the one before it: a single row takes four panels to have enough of them side by side.
 // Twelve rows by two panels fill AVX-512's thirty-two registers, nine where a step has two columns; three rows and more
 // by one panel fill the others'.
 #undef WIDE_PANELS

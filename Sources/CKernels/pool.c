@@ -10,11 +10,13 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ckernels.h"
 
-enum { SPINS_BEFORE_SLEEP = 4000, SPINS_BEFORE_YIELD = 500 };
+// A worker stays awake while a drafter proposes alone: waking it takes longer than many a pass.
+enum { NANOSECONDS_BEFORE_SLEEP = 500 * 1000, SPINS_BEFORE_YIELD = 500 };
 
 // A ticket: 24 bits of the run's number, 20 bits of its count of tasks, 20 bits of the next task.
 enum { COUNT_BITS = 20, MAX_COUNT = (1 << COUNT_BITS) - 1 };
@@ -56,8 +58,17 @@ static void claim_all(mp_pool *pool) {
   }
 }
 
+// How long a pause takes is up to the processor, so a clock says when it has been enough.
+static bool is_over(const struct timespec *start) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (now.tv_sec - start->tv_sec) * 1000000000L + now.tv_nsec - start->tv_nsec > NANOSECONDS_BEFORE_SLEEP;
+}
+
 static void await_generation(mp_pool *pool, uint32_t seen) {
-  for (int spin = 0; spin < SPINS_BEFORE_SLEEP; spin++) {
+  struct timespec start;
+  clock_gettime(CLOCK_MONOTONIC, &start);
+  for (int spin = 1; spin % 64 != 0 || !is_over(&start); spin++) {
     if (atomic_load_explicit(&pool->generation, memory_order_acquire) != seen) return;
     pause_briefly();
   }

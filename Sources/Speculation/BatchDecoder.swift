@@ -76,7 +76,8 @@ package final class BatchDecoder {
     let rows = PromptRows(
       embeddings: request.embeddings, positions: request.positions, bidirectional: request.bidirectional)
     // A round's rejected rows stand in the cache until it is cut back.
-    let (cache, hidden) = reader.read(rows, target, capacity: request.prompt.count + request.maximumTokens, asked: 1, engine)
+    let (cache, hidden) = reader.read(
+      rows, target, capacity: request.prompt.count + request.maximumTokens, asked: 1, engine)
     return (cache, target.logits(hidden, engine))
   }
 

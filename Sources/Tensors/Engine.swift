@@ -33,7 +33,7 @@ package final class Engine: @unchecked Sendable {
   package func recording(on tape: Tape?) -> Engine { Engine(self, tape: tape) }
 
   /// Work below so many multiplications is done before another thread has begun.
-  private static let smallWork = 50_000
+  private static let smallWork = 100_000
 
   /// Whether work of about so many multiplications stays on the calling thread.
   func isSmall(_ work: Int) -> Bool { work <= Self.smallWork }
