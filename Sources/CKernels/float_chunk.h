@@ -86,6 +86,10 @@ enum { MP_GO_ON, MP_ADD, MP_SET };
   case R:                                                                                                              \
     for (; p + P <= panels; p += P)                                                                                    \
       ISA(chunk_##T##_##R##x##P)(x, xs, w + p * panel, step, panel, k, how, y + p * 16, ys);                           \
+    if (P > 2 && p + 2 <= panels) {                                                                                    \
+      ISA(chunk_##T##_##R##x2)(x, xs, w + p * panel, step, panel, k, how, y + p * 16, ys);                             \
+      p += 2;                                                                                                          \
+    }                                                                                                                  \
     for (; p < panels; p++) ISA(chunk_##T##_##R##x1)(x, xs, w + p * panel, step, panel, k, how, y + p * 16, ys);       \
     break;
 

@@ -1,32 +1,5 @@
 import CKernels
 
-/// The slots that queries see, one range a query.
-package struct VisibleSlots: Sendable {
-  fileprivate private(set) var from: [Int] = []
-  fileprivate private(set) var to: [Int] = []
-  /// Slots that all queries see together.
-  package private(set) var total = 0
-  fileprivate private(set) var span = 0..<0
-
-  package init() {}
-
-  package init(_ ranges: some Sequence<Range<Int>>) {
-    for range in ranges { append(range, count: 1) }
-  }
-
-  /// Adds so many queries that see the same.
-  package mutating func append(_ range: Range<Int>, count: Int) {
-    span = from.isEmpty ? range : min(span.lowerBound, range.lowerBound)..<max(span.upperBound, range.upperBound)
-    for _ in 0..<count {
-      from.append(range.lowerBound)
-      to.append(range.upperBound)
-    }
-    total += count * range.count
-  }
-
-  package var count: Int { from.count }
-}
-
 /// Keys and values of one head as attention reads them: panels of 16 slots, and padded rows.
 package struct HeadMemory {
   package let keys: UnsafeMutableRawPointer
@@ -57,16 +30,26 @@ package struct HeadMemory {
     mp_store_value(format, value, width, values + slot * Self.valueStride(width) * type.size)
   }
 
-  /// softmax(scale · q Kᵀ) V for queries that lie `stride` floats apart, each over its own slots.
+  /// softmax(scale · q Kᵀ) V for queries that lie `stride` floats apart, each over the slots that it sees.
   package func attend(
-    _ queries: UnsafePointer<Float>, stride: Int, visible: VisibleSlots, width: Int, scale: Float, _ type: ElementType,
-    out: UnsafeMutablePointer<Float>, outStride: Int
+    _ queries: UnsafePointer<Float>, stride: Int, count: Int, width: Int, scale: Float, _ type: ElementType,
+    out: UnsafeMutablePointer<Float>, outStride: Int, sees visible: (_ query: Int) -> Range<Int>
   ) {
-    let room = mp_attend_scratch(visible.count, visible.span.count, width)
-    withUnsafeTemporaryAllocation(of: Float.self, capacity: room) { scratch in
-      mp_attend(
-        type.attentionNumber, queries, stride, visible.count, keys, values, Self.valueStride(width), visible.from,
-        visible.to, width, scale, scratch.baseAddress, out, outStride)
+    withUnsafeTemporaryAllocation(of: Int.self, capacity: 2 * count) { bounds in
+      guard let from = bounds.baseAddress else { return }
+      let to = from + count
+      var span = visible(0)
+      for query in 0..<count {
+        let slots = visible(query)
+        (from[query], to[query]) = (slots.lowerBound, slots.upperBound)
+        span = min(span.lowerBound, slots.lowerBound)..<max(span.upperBound, slots.upperBound)
+      }
+      let room = mp_attend_scratch(count, span.count, width)
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: room) { scratch in
+        mp_attend(
+          type.attentionNumber, queries, stride, count, keys, values, Self.valueStride(width), from, to, width, scale,
+          scratch.baseAddress, out, outStride)
+      }
     }
   }
 }
@@ -133,11 +116,11 @@ package func attendWithin(
       engine.parallel(blocks.count * heads.count) { task in
         let (block, head) = (blocks[task / heads.count], task % heads.count)
         let whole = 0..<spans[block.span].count
-        let seen = VisibleSlots(block.rows.lazy.map { visible?[$0] ?? whole })
         memories[block.span, head / heads.group].attend(
           queries + block.rows.lowerBound * input.query.tensor.columns + input.query.column + head * heads.width,
-          stride: input.query.tensor.columns, visible: seen, width: heads.width, scale: heads.scale, .f32,
-          out: out + block.rows.lowerBound * mixed.columns + head * heads.width, outStride: mixed.columns)
+          stride: input.query.tensor.columns, count: block.rows.count, width: heads.width, scale: heads.scale, .f32,
+          out: out + block.rows.lowerBound * mixed.columns + head * heads.width, outStride: mixed.columns
+        ) { visible?[block.rows.lowerBound + $0] ?? whole }
       }
     }
   }

@@ -46,11 +46,16 @@ package final class Engine: @unchecked Sendable {
       for index in 0..<count { body(index) }
       return
     }
-    withoutActuallyEscaping(body) { escapable in
-      withUnsafePointer(to: escapable) { pointer in
+    // Several at a time where there are many: threads that call the same closure count its users on one cache line.
+    let together = max(1, count / (8 * threads))
+    withoutActuallyEscaping(body) { body in
+      let some: (Int) -> Void = { task in
+        for index in task * together..<min(count, (task + 1) * together) { body(index) }
+      }
+      withUnsafePointer(to: some) { pointer in
         mp_pool_run(
           pool, { context, index in context?.assumingMemoryBound(to: ((Int) -> Void).self).pointee(index) },
-          UnsafeMutableRawPointer(mutating: pointer), count)
+          UnsafeMutableRawPointer(mutating: pointer), (count + together - 1) / together)
       }
     }
   }

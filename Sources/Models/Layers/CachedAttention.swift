@@ -61,13 +61,18 @@ struct CachedAttention: Sendable {
   /// One entry a layer: how many slots a row attends to, itself included; nil for all.
   let windows: [Int?]
 
-  /// Rows of one span that one task attends with.
+  /// Rows of one span that one task attends with, for each head.
   private struct Block {
-    let cache: KVCache
-    let firstRow: Int
-    let rows: Int
-    /// The slots that each query of a head's group sees, row by row, counted from the memory's first.
-    let visible: VisibleSlots
+    let memory: KVCache.LayerMemory
+    let type: ElementType
+    /// Rows of the pass's queries.
+    let queries: Range<Int>
+    /// The first query's slot, and those that see each other in both directions, counted from the memory's first.
+    let slot: Int
+    let bidirectional: Range<Int>
+    /// Rows of the pass that the task puts into the memory first, and the slot of the first of them.
+    let stored: Range<Int>
+    let storedSlot: Int
   }
 
   /// Floats of scores that stay in the cache.
@@ -85,24 +90,52 @@ struct CachedAttention: Sendable {
     guard caches.count == spans.count else { return withoutCache(query, key, value, layer, spans, engine) }
     let mixed = Tensor(rows: query.rows, columns: query.columns)
     var blocks: [Block] = []
+    blocks.reserveCapacity(spans.count)
     var (first, firstQuery) = (0, 0)
     for (span, cache) in zip(spans, caches) {
-      key.withValues { keys in
-        value.withValues { values in
-          let place = first * key.columns
-          cache.append(
-            layer: layer, rows: span.positions.count, keys: keys + place, values: values + place, stride: key.columns,
-            engine)
+      let rows = first..<first + span.positions.count
+      let queries = firstQuery..<firstQuery + (query.rows == key.rows ? rows.count : span.asked)
+      let memory = cache.extend(layer: layer, rows: rows.count)
+      let size = min(16, max(1, Self.scoresTogether / (max(1, cache.length + rows.count - memory.base) * group)))
+      // Rows that several tasks look at are there before any of them begins.
+      let isOne = !queries.isEmpty && queries.count <= size
+      let slot = cache.length - memory.base
+      if !isOne {
+        engine.parallel(keyValueHeads, work: 4 * rows.count * key.columns) {
+          store(rows, key, value, memory[$0], slot, $0, cache.shape.type)
         }
       }
-      let queries = query.rows == key.rows ? span.positions.count : span.asked
-      blocks += self.blocks(span, cache, firstQuery, queries, layer)
-      first += span.positions.count
-      firstQuery += queries
+      for start in stride(from: queries.lowerBound, to: queries.upperBound, by: size) {
+        blocks.append(
+          Block(
+            memory: memory, type: cache.shape.type, queries: start..<min(queries.upperBound, start + size),
+            slot: slot + rows.count - queries.count + start - queries.lowerBound,
+            bidirectional: span.bidirectional.map { $0.lowerBound - memory.base..<$0.upperBound - memory.base }
+              ?? 0..<0,
+            stored: isOne ? rows : rows.lowerBound..<rows.lowerBound, storedSlot: slot))
+      }
+      (first, firstQuery) = (rows.upperBound, queries.upperBound)
     }
-    attend(query, mixed, blocks, layer, engine)
+    withExtendedLifetime(caches) { attend(query, key, value, mixed, blocks, layer, engine) }
     for (span, cache) in zip(spans, caches) { cache.settle(layer: layer, rows: span.positions.count) }
     return mixed
+  }
+
+  private var group: Int { heads / keyValueHeads }
+
+  /// Puts one head's keys and values of some rows where attention finds them.
+  private func store(
+    _ rows: Range<Int>, _ key: Tensor, _ value: Tensor, _ memory: HeadMemory, _ slot: Int, _ head: Int,
+    _ type: ElementType
+  ) {
+    key.withValues { keys in
+      value.withValues { values in
+        for row in rows {
+          let place = row * key.columns + head * width
+          memory.store(keys + place, values + place, slot: slot + row - rows.lowerBound, width: width, type)
+        }
+      }
+    }
   }
 
   /// Whole sequences side by side, as training reads them.
@@ -124,35 +157,20 @@ struct CachedAttention: Sendable {
       AttentionHeads(count: heads, keyValueCount: keyValueHeads, width: width, scale: scale), engine)
   }
 
-  /// - Parameter queries: of the span's last rows.
-  private func blocks(
-    _ span: DecoderSpan, _ cache: KVCache, _ first: Int, _ queries: Int, _ layer: Int
-  ) -> [Block] {
-    let base = cache.base(layer: layer)
-    let rows = span.positions.count
-    let end = cache.length + rows - base
-    let group = heads / keyValueHeads
-    let size = min(16, max(1, Self.scoresTogether / (max(1, end) * group)))
-    let skipped = rows - queries
-    return stride(from: skipped, to: rows, by: size).map { start in
-      var visible = VisibleSlots()
-      for row in start..<min(rows, start + size) {
-        let slot = cache.length + row
-        var last = slot
-        if let block = span.bidirectional, block.contains(slot) { last = block.upperBound - 1 }
-        visible.append(cache.firstVisible(layer: layer, slot: slot) - base..<last + 1 - base, count: group)
-      }
-      return Block(
-        cache: cache, firstRow: first + start - skipped, rows: min(size, rows - start), visible: visible)
-    }
-  }
-
-  private func attend(_ query: Tensor, _ mixed: Tensor, _ blocks: [Block], _ layer: Int, _ engine: Engine) {
-    let work = blocks.reduce(0) { $0 + $1.visible.total } * 2 * keyValueHeads * width
+  private func attend(
+    _ query: Tensor, _ key: Tensor, _ value: Tensor, _ mixed: Tensor, _ blocks: [Block], _ layer: Int,
+    _ engine: Engine
+  ) {
+    let work = blocks.reduce(0) { $0 + $1.queries.count * ($1.slot + 1) } * 2 * heads * width
     query.withValues { queries in
       mixed.withMutable { out in
-        engine.parallel(blocks.count * keyValueHeads, work: work) { task in
-          attend(queries, out, blocks[task / keyValueHeads], layer, task % keyValueHeads)
+        blocks.withUnsafeBufferPointer { blocks in
+          engine.parallel(blocks.count * keyValueHeads, work: work) { task in
+            let (block, head) = (blocks[task / keyValueHeads], task % keyValueHeads)
+            let memory = block.memory[head]
+            store(block.stored, key, value, memory, block.storedSlot, head, block.type)
+            attend(queries, out, block, memory, layer, head)
+          }
         }
       }
     }
@@ -160,27 +178,33 @@ struct CachedAttention: Sendable {
 
   /// The queries of all heads that share this head's keys and values go together, so that those are read once.
   private func attend(
-    _ queries: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ block: Block, _ layer: Int, _ keyHead: Int
+    _ queries: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ block: Block, _ memory: HeadMemory,
+    _ layer: Int, _ keyHead: Int
   ) {
-    let group = heads / keyValueHeads
-    let memory = block.cache.memory(layer: layer, head: keyHead)
-    let place = block.firstRow * heads * width + keyHead * group * width
+    let (rows, group) = (block.queries.count, group)
+    let window = windows[layer] ?? .max / 2
+    let place = block.queries.lowerBound * heads * width + keyHead * group * width
     func attend(_ queries: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, stride: Int) {
       memory.attend(
-        queries, stride: stride, visible: block.visible, width: width, scale: scale, block.cache.shape.type, out: out,
-        outStride: stride)
+        queries, stride: stride, count: rows * group, width: width, scale: scale, block.type, out: out,
+        outStride: stride
+      ) { query in
+        let slot = block.slot + query / group
+        return max(
+          0, slot + 1 - window)..<(block.bidirectional.contains(slot) ? block.bidirectional.upperBound : slot + 1)
+      }
     }
     // One row's group lies side by side, and heads that share nothing lie one row apart.
-    if block.rows == 1 { return attend(queries + place, out + place, stride: width) }
+    if rows == 1 { return attend(queries + place, out + place, stride: width) }
     if group == 1 { return attend(queries + place, out + place, stride: heads * width) }
-    withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * block.rows * group * width) { scratch in
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * rows * group * width) { scratch in
       guard let gathered = scratch.baseAddress else { return }
-      let results = gathered + block.rows * group * width
-      for row in 0..<block.rows {
+      let results = gathered + rows * group * width
+      for row in 0..<rows {
         (gathered + row * group * width).update(from: queries + place + row * heads * width, count: group * width)
       }
       attend(gathered, results, stride: width)
-      for row in 0..<block.rows {
+      for row in 0..<rows {
         (out + place + row * heads * width).update(from: results + row * group * width, count: group * width)
       }
     }

@@ -46,7 +46,7 @@ package final class KVCache {
   /// Slots behind a prompt that a layer has room for before it grows: a short answer's.
   private static let firstRoom = 64
 
-  private struct Layer {
+  fileprivate struct Layer {
     /// Slots that the layer has room for, in whole panels: it grows with the sequence.
     var room = 0
     /// All heads' keys, then all heads' values, as bytes in a tensor's memory: that of finished sequences is taken again.
@@ -92,38 +92,36 @@ package final class KVCache {
   package var byteCount: Int { layers.reduce(0) { $0 + shape.bytes(slots: $1.room) } }
 
   /// The slots that a row attends to before itself: from here on.
-  func firstVisible(layer: Int, slot: Int) -> Int { shape.windows[layer].map { max(0, slot - $0 + 1) } ?? 0 }
+  private func firstVisible(layer: Int, slot: Int) -> Int { shape.windows[layer].map { max(0, slot - $0 + 1) } ?? 0 }
 
-  /// One head's keys and values; they begin with slot `base(layer:)`.
-  func memory(layer: Int, head: Int) -> HeadMemory { memory(layers[layer], head) }
+  /// One layer's keys and values, all heads', for as long as the pass goes on that they were made ready for.
+  struct LayerMemory {
+    private let start: UnsafeMutableRawPointer
+    private let heads: Int
+    /// Bytes of a head.
+    private let keys: Int
+    private let values: Int
+    /// The slot that the memory begins with.
+    let base: Int
 
-  /// The slot that a layer's memory begins with.
-  func base(layer: Int) -> Int { layers[layer].base }
+    fileprivate init(_ layer: Layer, _ shape: CacheShape) {
+      guard let storage = layer.storage else { preconditionFailure("a layer has no rows before it is made room for") }
+      start = storage.withMutable { UnsafeMutableRawPointer($0) }
+      heads = shape.heads
+      keys = HeadMemory.keyBytes(slots: layer.room, width: shape.width, shape.type)
+      values = HeadMemory.valueBytes(slots: layer.room, width: shape.width, shape.type)
+      base = layer.base
+    }
 
-  private func memory(_ layer: Layer, _ head: Int) -> HeadMemory {
-    guard let storage = layer.storage else { preconditionFailure("rows are read before any was added") }
-    let keys = HeadMemory.keyBytes(slots: layer.room, width: shape.width, shape.type)
-    let values = HeadMemory.valueBytes(slots: layer.room, width: shape.width, shape.type)
-    return storage.withMutable {
-      let start = UnsafeMutableRawPointer($0)
-      return HeadMemory(keys: start + head * keys, values: start + shape.heads * keys + head * values)
+    subscript(head: Int) -> HeadMemory {
+      HeadMemory(keys: start + head * keys, values: start + heads * keys + head * values)
     }
   }
 
-  /// Copies rows of all heads' keys and values into the slots behind the last; `stride` values from row to row.
-  func append(
-    layer index: Int, rows: Int, keys: UnsafePointer<Float>, values: UnsafePointer<Float>, stride: Int,
-    _ engine: Engine
-  ) {
+  /// A layer's memory with room for so many rows behind the last slot.
+  func extend(layer index: Int, rows: Int) -> LayerMemory {
     makeRoom(layer: index, rows: rows)
-    let (layer, first, shape) = (layers[index], length, shape)
-    engine.parallel(shape.heads, work: 4 * rows * shape.heads * shape.width) { head in
-      let memory = memory(layer, head)
-      for row in 0..<rows {
-        let place = row * stride + head * shape.width
-        memory.store(keys + place, values + place, slot: first + row - layer.base, width: shape.width, shape.type)
-      }
-    }
+    return LayerMemory(layers[index], shape)
   }
 
   /// Moves a full window to the front, and grows what is too small for the rows that come. A prompt's rows all find
@@ -164,8 +162,9 @@ package final class KVCache {
     let slots = whole(max(0, kept))
     if old.storage != nil, slots > 0 {
       let first = base - old.base
+      let (from, to) = (LayerMemory(old, shape), LayerMemory(new, shape))
       for head in 0..<shape.heads {
-        let (source, target) = (memory(old, head), memory(new, head))
+        let (source, target) = (from[head], to[head])
         let keyBytes = HeadMemory.keyBytes(slots: slots, width: shape.width, shape.type)
         let valueBytes = HeadMemory.valueBytes(slots: kept, width: shape.width, shape.type)
         target.keys.copyMemory(
