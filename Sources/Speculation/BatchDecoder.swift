@@ -27,6 +27,8 @@ package final class BatchDecoder {
   private let reader: PromptReader
   /// By drafter.
   private var draftReaders: [ObjectIdentifier: PromptReader] = [:]
+  /// Seconds of reading prompts for drafters.
+  private var readingSeconds = 0.0
   private var draftedLastRound = true
 
   /// - Parameter reader: of the target's prompts, where several decoders read them in turn.
@@ -86,7 +88,7 @@ package final class BatchDecoder {
     let drafting = sessions.filter { $0.request.drafting != nil && $0.room > 0 }
     let isOpen = drafting.contains { $0.request.drafting?.gamma == nil }
     let chosen = isOpen ? scheduler.nextGamma(answers: sessions.count) : 0
-    let isCatchingUp = !draftedLastRound || drafting.contains { $0.proposalState == nil }
+    let read = readingSeconds
     let (steps, draft) = timed(\.draft) { propose(drafting, chosen) }
     let proposed = sessions.map(\.drafts.count)
     let load = Scheduler.Load(
@@ -96,9 +98,10 @@ package final class BatchDecoder {
     let accepted = zip(sessions, before).map { $0.answer.accepted - $1 }
     scheduler.record(
       load, steps: steps, accepted: accepted.reduce(0, +),
-      examined: zip(proposed, accepted).reduce(0) { $0 + min($1.0, $1.1 + 1) }, draft: draft, verify: verify,
-      isCatchingUp: isCatchingUp)
+      examined: zip(proposed, accepted).reduce(0) { $0 + min($1.0, $1.1 + 1) }, draft: draft - (readingSeconds - read),
+      verify: verify, isCatchingUp: !draftedLastRound)
     draftedLastRound = steps > 0
+    for session in sessions where session.isFinished { scheduler.recordEnd(tokens: session.answer.tokens.count) }
   }
 
   /// Answers every request, in their order.
@@ -149,9 +152,13 @@ package final class BatchDecoder {
   private func begin(_ request: DecodeRequest) -> (any ProposalState)? {
     guard let drafting = request.drafting else { return nil }
     if let state = request.prefix?.takeDraft(for: request) { return state }
+    let start = ContinuousClock.now
     let reader = draftReaders[ObjectIdentifier(drafting.proposer)] ?? PromptReader()
     draftReaders[ObjectIdentifier(drafting.proposer)] = reader
     let state = drafting.proposer.begin(drafting.prompt, capacity: request.maximumTokens, reader, engine)
+    let taken = (ContinuousClock.now - start) / .seconds(1)
+    readingSeconds += taken
+    scheduler.recordReading(seconds: taken)
     request.prefix?.keep(state, for: request)
     return state
   }

@@ -42,6 +42,9 @@ package struct Scheduler: Sendable {
 
   private var verifying = CostFit(count: 6)
   private var drafting = CostFit(count: 2)
+  /// Seconds of reading a prompt by the drafter, which plain decoding does without, and the tokens that pay for it.
+  private var reading = 0.0
+  private var answerTokens = 0.0
   private var draftedRounds = 0
   private var hasDrafted: Bool { draftedRounds > 0 }
   private var tried = 1.0
@@ -133,8 +136,10 @@ package struct Scheduler: Sendable {
   /// Tokens a second that rounds of `answers` with γ proposals each promise.
   private func rate(_ answers: Int, _ gamma: Int, acceptance: Double? = nil, drafting share: Double = 1) -> Double {
     let load = Load(answers: answers, rows: gamma + 1, cached: Int(cachedEach * Double(answers)))
-    let seconds = verifying.cost(load.amounts) + share * Double(gamma) * drafting.cost([1, Double(answers)])
-    return Double(answers) * tokensARound(gamma, acceptance ?? min(0.999, stood / tried)) / max(1e-9, seconds)
+    var seconds = verifying.cost(load.amounts) + share * Double(gamma) * drafting.cost([1, Double(answers)])
+    let tokens = Double(answers) * tokensARound(gamma, acceptance ?? min(0.999, stood / tried))
+    if gamma > 0, answerTokens > 0 { seconds += share * reading * tokens / answerTokens }
+    return tokens / max(1e-9, seconds)
   }
 
   /// Tokens that a round of γ proposals brings an answer.
@@ -151,8 +156,8 @@ package struct Scheduler: Sendable {
   /// - Parameters:
   ///   - steps: that the drafter took, each for all answers.
   ///   - accepted: proposals that stood, `examined` those that were looked at, over all answers.
-  ///   - draft, verify: seconds.
-  ///   - isCatchingUp: whether the drafter also read a prompt, or what was written while it was off.
+  ///   - draft, verify: seconds; those of the drafter's steps alone, without its prompts.
+  ///   - isCatchingUp: whether the drafter also read what was written while it was off.
   package mutating func record(
     _ load: Load, steps: Int, accepted: Int, examined: Int, draft: Double, verify: Double, isCatchingUp: Bool
   ) {
@@ -166,6 +171,14 @@ package struct Scheduler: Sendable {
     if !isCatchingUp { drafting.add([1, Double(load.answers)], cost: draft / Double(steps), kind: load.answers) }
     tried = tried * 0.95 + Double(examined)
     stood = stood * 0.95 + Double(accepted)
+  }
+
+  /// What the drafter took to read a prompt.
+  package mutating func recordReading(seconds: Double) { reading += (seconds - reading) * (reading == 0 ? 1 : 0.1) }
+
+  /// How many tokens an answer had in the end.
+  package mutating func recordEnd(tokens: Int) {
+    answerTokens += (Double(tokens) - answerTokens) * (answerTokens == 0 ? 1 : 0.05)
   }
 
   // MARK: Report

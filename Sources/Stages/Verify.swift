@@ -123,7 +123,7 @@ private final class AnswerStage: Stage {
     while !isAtEnd, pending.count < 4 * wanted {
       let live = pending.compactMap(\.session).filter { !$0.isFinished }
       // Where the number is chosen, it grows while answers are written: the first lines do not wait for many prompts.
-      if inFlight == nil, admitted >= 2, live.count >= Scheduler.firstInFlight { return }
+      if inFlight == nil, admitted >= max(2, live.count / 4), live.count >= Scheduler.firstInFlight { return }
       if live.count >= wanted || (!live.isEmpty && !upstream.isReady) || !hasMemory(live) { return }
       guard let record = try upstream.next() else {
         isAtEnd = true

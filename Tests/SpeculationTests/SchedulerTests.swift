@@ -14,6 +14,8 @@ private struct World {
   /// Milliseconds of a draft step, and of each answer in it.
   var step: Double
   var stepAnswer = 0.3
+  /// Milliseconds that the drafter takes to read a prompt.
+  var reading = 0.0
   var acceptance: Double
   var records: Int
   var promptTokens = 100
@@ -36,7 +38,7 @@ private struct World {
   func run(inFlight: Int?, gamma: Int?, disturbed: ClosedRange<UInt64> = 0...0) -> (rate: Double, summary: String) {
     var scheduler = Scheduler()
     var waiting = records
-    var live: [Int] = []
+    var live: [(tokens: Int, isRead: Bool)] = []
     var (time, tokens, draws, rounds) = (0.0, 0, UInt64(0), UInt64(0))
     func stands() -> Bool {
       draws += 1
@@ -45,12 +47,12 @@ private struct World {
     while waiting > 0 || !live.isEmpty {
       let wanted = inFlight ?? scheduler.nextInFlight(most: most, fixedGamma: gamma)
       while live.count < wanted, waiting > 0 {
-        live.append(0)
+        live.append((0, false))
         waiting -= 1
       }
       let proposed = gamma ?? scheduler.nextGamma(answers: live.count)
       let load = Scheduler.Load(
-        answers: live.count, rows: proposed + 1, cached: live.reduce(0) { $0 + $1 + promptTokens })
+        answers: live.count, rows: proposed + 1, cached: live.reduce(0) { $0 + $1.tokens + promptTokens })
       let draft = Double(proposed) * draftSeconds(live.count)
       // Machines are never quite even.
       rounds += 1
@@ -61,15 +63,21 @@ private struct World {
         while count < proposed, stands() { count += 1 }
         accepted += count
         examined += min(proposed, count + 1)
-        live[index] += count + 1
+        live[index].tokens += count + 1
         tokens += count + 1
+        if proposed > 0, !live[index].isRead {
+          live[index].isRead = true
+          time += reading / 1000
+          scheduler.recordReading(seconds: reading / 1000)
+        }
       }
       time += draft + verify
       let delay = disturbed.contains(rounds) ? 40.0 : 1
       scheduler.record(
         load, steps: proposed, accepted: accepted, examined: examined, draft: draft * delay, verify: verify * delay,
         isCatchingUp: false)
-      live.removeAll { $0 >= answerTokens }
+      for done in live where done.tokens >= answerTokens { scheduler.recordEnd(tokens: done.tokens) }
+      live.removeAll { $0.tokens >= answerTokens }
     }
     return (Double(tokens) / time, scheduler.summary(fixedGamma: gamma) ?? "")
   }
@@ -87,6 +95,9 @@ private let worlds = [
   World(
     name: "long pictures", pass: eightBit, cached: 3, step: 3, acceptance: 0.75, records: 64, promptTokens: 4000,
     answerTokens: 200, most: 8),
+  World(
+    name: "short answers, long prompts for the drafter", pass: fourBit, step: 3, reading: 150, acceptance: 0.75,
+    records: 300, answerTokens: 12, most: 1),
   World(name: "memory for two", pass: eightBit, step: 3, acceptance: 0.75, records: 80, most: 2),
 ]
 
