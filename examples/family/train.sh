@@ -75,7 +75,7 @@ large() { # NAME STEPS ARGUMENTS…
 }
 large large-first 1500 model=blank-large tower=scenes-target seed=4 lr=0.0015
 large large-second 2200 model=large-first seed=6 lr=0.001
-large scenes-large 4000 model=large-second seed=8 lr=0.0015
+large scenes-large 2000 model=large-second seed=8 lr=0.0015
 
 # 8. What runs need of the folders, as examples/models has it: without states to go on from.
 for name in target large lm phase1 massv fixed tuned; do
