@@ -32,15 +32,16 @@ package struct Scheduler: Sendable {
 
     fileprivate var kind: Int { answers * 1000 + rows }
 
-    /// Rows within the reach of few, of some and of many; keys and values that are read, and that are computed with.
+    /// Rows within the reach of few, of some, of many and of more than the caches hold; keys and values that are read, and
+    /// that are computed with.
     fileprivate var amounts: [Double] {
       let count = Double(answers * rows)
       let thousands = Double(cached) / 1000
-      return [1, count, max(0, count - 6), max(0, count - 24), thousands, thousands * Double(rows)]
+      return [1, count, max(0, count - 6), max(0, count - 24), max(0, count - 64), thousands, thousands * Double(rows)]
     }
   }
 
-  private var verifying = CostFit(count: 6)
+  private var verifying = CostFit(count: 7)
   private var drafting = CostFit(count: 2)
   /// Seconds of reading a prompt by the drafter, which plain decoding does without, and the tokens that pay for it.
   private var reading = 0.0

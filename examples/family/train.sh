@@ -60,22 +60,20 @@ train scenes-phase1 1000 "$pipes/pretrain-projector.pipe" target=scenes-target l
 distill() { scenes 8000 seed=12 | "$tool" run "$here/distill.pipe" target=scenes-target; }
 make sdvit.tar distill
 
-# 6. Phase 2 and its controls, all on the same pictures and prompts for as many steps.
-tune() { # NAME FROM ARGUMENTS…
-  train "$1" 8000 "$pipes/sdvit.pipe" target=scenes-target draft="$2" shards=sdvit.tar cache=sdvit.cache lr=0.002 "${@:3}"
+# 6. Phase 2 and its controls, for as many steps on as many answers: fixed labels have one to a picture, so that they are
+# of twice as many pictures.
+tune() { # NAME FROM SHARDS ARGUMENTS…
+  train "$1" 8000 "$pipes/sdvit.pipe" target=scenes-target draft="$2" shards="$3.tar" cache="$3.cache" lr=0.002 "${@:4}"
 }
-tune scenes-massv scenes-phase1 objective=kl
-tune scenes-fixed scenes-phase1 answer=txt
-tune scenes-tuned scenes-lm objective=kl projector=none 'update=[language]'
+tune scenes-massv scenes-phase1 sdvit objective=kl
+tune scenes-tuned scenes-lm sdvit objective=kl projector=none 'update=[language]'
+make labels.tar scenes 16000 seed=12
+tune scenes-fixed scenes-phase1 labels answer=txt
 
 # 7. The larger target, with the same tower, which stays as it is.
 parts='update=[projector, language]'
-large() { # NAME STEPS ARGUMENTS…
-  train "$1" "$2" "$here/target.pipe" "$tasks" "$parts" cells=0 "${@:3}"
-}
-large large-first 1500 model=blank-large tower=scenes-target seed=4 lr=0.0015
-large large-second 2200 model=large-first seed=6 lr=0.001
-large scenes-large 2000 model=large-second seed=8 lr=0.0015
+train large 1500 "$here/target.pipe" model=blank-large tower=scenes-target seed=4 "$tasks" "$parts" cells=0 lr=0.0015
+train scenes-large 2200 "$here/target.pipe" model=large seed=6 "$tasks" "$parts" cells=0 lr=0.001
 
 # 8. What runs need of the folders, as examples/models has it: without states to go on from.
 for name in target large lm phase1 massv fixed tuned; do
