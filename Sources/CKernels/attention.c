@@ -1,7 +1,5 @@
 #include "panels.h"
 
-
-
 #define KERNEL_BODY "attention_body.h"
 #include "each_isa.h"
 

@@ -1,8 +1,6 @@
 // Products of rows with packed weights, in every format.
 #include "panels.h"
 
-
-
 #define KERNEL_BODY "multiply_body.h"
 #include "each_isa.h"
 

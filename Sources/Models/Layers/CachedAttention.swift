@@ -19,15 +19,13 @@ package struct DecoderSpan {
   }
 }
 
-/// A layer's input: all rows, whose keys and values it keeps, and those that it has to go on with.
-struct LayerInput {
-  let all: Tensor
+/// The rows that a layer goes on with: it keeps keys and values of all.
+struct AskedRows {
   /// Places among all rows, nil for every one.
-  let asked: [Int]?
+  private let asked: [Int]?
 
   /// - Parameter isLast: whether nothing but what is asked for is read of the layer.
-  init(_ x: Tensor, _ spans: [DecoderSpan], isLast: Bool) {
-    all = x
+  init(_ spans: [DecoderSpan], isLast: Bool) {
     guard isLast, spans.contains(where: { $0.asked < $0.positions.count }) else {
       asked = nil
       return
@@ -39,17 +37,16 @@ struct LayerInput {
     }
   }
 
-  /// The asked rows of all of them.
-  func asked(of x: Tensor) -> Tensor { asked.map(x.gathering) ?? x }
+  /// Those of a tensor of all rows.
+  func callAsFunction(_ x: Tensor) -> Tensor { asked.map(x.gathering) ?? x }
 
   /// Queries of the asked rows of normed input, keys and values of all of them.
   func queryKeyValue(_ normed: Tensor, _ layers: [Linear], _ engine: Engine) -> [Tensor] {
     guard asked != nil else { return products(of: normed, with: layers, engine) }
-    return [layers[0](asked(of: normed), engine)] + products(of: normed, with: Array(layers[1...]), engine)
+    return [layers[0](self(normed), engine)] + products(of: normed, with: Array(layers[1...]), engine)
   }
 
-  /// The angles of the asked rows.
-  func angles(_ angles: RotaryAngles) -> RotaryAngles { (asked(of: angles.cosine), asked(of: angles.sine)) }
+  func callAsFunction(_ angles: RotaryAngles) -> RotaryAngles { (self(angles.cosine), self(angles.sine)) }
 }
 
 /// Grouped-query attention of new rows over their own sequences.

@@ -87,13 +87,13 @@ package struct Decoder: LanguageModel {
     _ index: Int, _ x: Tensor, _ angles: RotaryAngles, _ spans: [DecoderSpan], _ engine: Engine
   ) -> Tensor {
     let layer = layers[index]
-    let input = LayerInput(x, spans, isLast: index == layers.count - 1)
-    let parts = input.queryKeyValue(layer.inputNorm(x, engine), layer.queryKeyValue, engine)
-    let (query, key, queryAngles) = (parts[0], parts[1], input.angles(angles))
+    let asked = AskedRows(spans, isLast: index == layers.count - 1)
+    let parts = asked.queryKeyValue(layer.inputNorm(x, engine), layer.queryKeyValue, engine)
+    let (query, key, queryAngles) = (parts[0], parts[1], asked(angles))
     rotate(query, heads: configuration.heads, cosine: queryAngles.cosine, sine: queryAngles.sine, engine)
     rotate(key, heads: configuration.keyValueHeads, cosine: angles.cosine, sine: angles.sine, engine)
     let mixed = attention(query, key, parts[2], layer: index, spans: spans, engine)
-    let seen = adding(input.asked(of: x), layer.output(mixed, engine), engine)
+    let seen = adding(asked(x), layer.output(mixed, engine), engine)
     let inner = products(of: layer.postNorm(seen, engine), with: layer.gateUp, engine)
     Activation.silu.multiply(inner[0], inner[1], engine)
     return adding(seen, layer.down(inner[0], engine), engine)
