@@ -17,7 +17,7 @@ build: libraries
 test: libraries
 	swift test -c release --no-parallel
 
-benchmark: libraries
+benchmark: build
 	@swift build -c release --product benchmarks 1>&2
 	@.build/release/benchmarks
 

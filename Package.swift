@@ -38,6 +38,7 @@ let package = Package(
       name: "benchmarks",
       dependencies: [
         "Images", "Pipeline", "Models", "Tensors", "Speculation", "Training", "Roofline", "CKernels", "COpenBLAS",
+        "JSON",
       ],
       path: "Sources/Benchmarks",
       exclude: ["pillow.py", "training.py"]),

@@ -2,7 +2,7 @@ import Foundation
 
 /// Ratios that README states, each measured in one run with its sides in turn.
 ///
-/// `benchmarks [overhead|pictures|tokenizer|products|perplexity|schedule|distillation|training]…`. Environment: PICTURES, a
+/// `benchmarks [overhead|pictures|tokenizer|products|perplexity|schedule|in-flight|distillation|training]…`. Environment: PICTURES, a
 /// folder of JPEG files; PILLOW, a Python with Pillow; TOKENIZER, a `tokenizer.json`, and TEXT, a text file for it; MODEL, a
 /// model to read TEXT; TORCH, a Python with torch and transformers.
 @main
@@ -12,7 +12,8 @@ enum Benchmarks {
     let all: [(name: String, run: () throws -> Void)] = [
       ("overhead", benchmarkOverhead), ("pictures", benchmarkPictures), ("tokenizer", benchmarkTokenizer),
       ("products", benchmarkProducts), ("perplexity", benchmarkPerplexity),
-      ("schedule", benchmarkSchedule), ("distillation", benchmarkDistillation), ("training", benchmarkTraining),
+      ("schedule", benchmarkSchedule), ("in-flight", benchmarkInFlight), ("distillation", benchmarkDistillation),
+      ("training", benchmarkTraining),
     ]
     for benchmark in all where names.isEmpty || names.contains(benchmark.name) { try benchmark.run() }
   }

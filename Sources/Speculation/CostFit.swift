@@ -3,7 +3,8 @@
 /// Least squares with every share at least 0: time is never saved by doing more, and a fit that thinks so only follows
 /// noise. Measurements of one kind replace each other slowly and those of other kinds stay, so that a long run of the
 /// same does not unlearn what all else costs. A machine that becomes slower or faster does so for all kinds alike, and what
-/// took many times as long once was held up by something else: it counts where it happens again.
+/// took many times as long once was held up by something else: it counts where it happens again. What a kind was often
+/// measured to cost stands before what all others say of it.
 struct CostFit: Sendable {
   private struct Kind: Sendable {
     var amounts: [Double]
@@ -19,6 +20,8 @@ struct CostFit: Sendable {
   /// Kinds whose last measurement was not believed.
   private var doubted: Set<Int> = []
   private(set) var shares: [Double]
+  /// Measurements of a kind of which the mean is kept; later ones replace them slowly.
+  private static let memory = 200.0
   /// The most kinds that are remembered.
   private static let most = 96
 
@@ -32,14 +35,14 @@ struct CostFit: Sendable {
     doubted.remove(kind)
     measurements += 1
     if kinds[kind] != nil, expected > 0 {
-      let drift = min(1.2, max(0.8, cost / expected))
-      speed *= 1 + (drift - 1) * 0.03
+      let drift = min(1.2, max(0.8, cost / self.cost(amounts, kind: kind)))
+      speed *= 1 + (drift - 1) * 0.02
     }
     var measured = cost / speed
     var entry = kinds[kind] ?? Kind(amounts: amounts, cost: measured, count: 0, lastSeen: 0)
     if measured < entry.cost / 2 { entry.count = 0 }
-    if entry.count > 0 { measured = min(measured, 2 * entry.cost) }
-    entry.count = min(10, entry.count + 1)
+    if entry.count > 0 { measured = min(measured, 1.4 * entry.cost) }
+    entry.count = min(Self.memory, entry.count + 1)
     entry.cost += (measured - entry.cost) / entry.count
     for index in amounts.indices { entry.amounts[index] += (amounts[index] - entry.amounts[index]) / entry.count }
     entry.lastSeen = measurements
@@ -53,6 +56,19 @@ struct CostFit: Sendable {
 
   /// What these amounts cost by the shares as they stand.
   func cost(_ amounts: [Double]) -> Double { speed * zip(amounts, shares).reduce(0) { $0 + $1.0 * $1.1 } }
+
+  /// Measurements of a kind that count as much as what the fit says of it.
+  private static let trust = 8.0
+
+  /// What these amounts cost by the shares, and by how far the kind was off them when it was measured itself.
+  func cost(_ amounts: [Double], kind: Int) -> Double {
+    let cost = cost(amounts)
+    guard let known = kinds[kind] else { return cost }
+    let fitted = self.cost(known.amounts) / speed
+    guard fitted > 0 else { return cost }
+    let weight = known.count / (known.count + Self.trust)
+    return cost * (1 + weight * (known.cost / fitted - 1))
+  }
 
   /// Coordinate descent from the last solution: few sweeps do, since one measurement moves it little.
   private mutating func solve() {

@@ -12,6 +12,8 @@ package struct Scheduler: Sendable {
   package static let maximumInFlight = 64
   /// A choice stands for so many rounds before another is considered.
   private static let settleInterval = 8
+  /// Records in flight that it chooses among: near neighbours cost alike, and so each is measured the more often.
+  private static let counts = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64]
   /// Records in flight before anything has been measured.
   package static let firstInFlight = 4
 
@@ -65,6 +67,8 @@ package struct Scheduler: Sendable {
   private var roundsWithout = 0
   /// The most answers that have been measured together.
   private var mostAnswers = 0
+  /// Rounds since there were more than ever before: memory or the input may not allow more.
+  private var roundsSinceGrowth = 0
   private var cachedEach = 0.0
   private var inFlight = Scheduler.firstInFlight
 
@@ -77,10 +81,7 @@ package struct Scheduler: Sendable {
     defer { lastAnswers = answers }
     round += 1
     if trials < Self.trialGammas.count {
-      // While more and more records come into flight, and where many rows are known to cost too much, nothing is tried.
-      if answers > lastAnswers { return 0 }
-      // One round alone may have been held up: it is not taken as knowing.
-      guard mayPay(answers) || draftedRounds == 1 else { return isPatienceOver(answers) ? 1 : 0 }
+      guard isTrying else { return isPatienceOver(answers) ? 1 : 0 }
       trials += 1
       return Self.trialGammas[trials - 1]
     }
@@ -106,11 +107,23 @@ package struct Scheduler: Sendable {
     return true
   }
 
+  /// Whether it is still to be seen what passes of few and of many rows cost. One round of drafting alone may have been
+  /// held up: it is not taken as knowing that more cannot pay.
+  private var isTrying: Bool {
+    trials < Self.trialGammas.count && (draftedRounds <= 1 || mayPay(max(1, lastAnswers)))
+  }
+
   /// Whether a drafter that is nearly always right would pay, as far as passes of few and of many rows are known.
   ///
   /// - Parameter share: of what its steps were measured to cost.
   private func mayPay(_ answers: Int, drafting share: Double = 1) -> Bool {
     mostRows < 4 * fewestRows || rate(answers, 2, acceptance: 0.95, drafting: share) > rate(answers, 0)
+  }
+
+  /// How many records may come into flight before the next round, beside so many: the first lines do not wait for the
+  /// prompts of all.
+  package static func admissions(beside answers: Int) -> Int {
+    answers < firstInFlight ? firstInFlight - answers : max(2, answers / 4)
   }
 
   /// How many records to keep in flight.
@@ -119,25 +132,36 @@ package struct Scheduler: Sendable {
   ///   - most: what memory allows.
   ///   - fixedGamma: the γ of all rounds, nil where it is chosen too.
   package mutating func nextInFlight(most: Int, fixedGamma: Int?) -> Int {
-    guard mostAnswers > 0 else { return min(most, Self.firstInFlight) }
+    // What γ brings is found out while rounds are short: among many answers, each trial would cost many tokens.
+    guard mostAnswers > 0, fixedGamma != nil || !isTrying else {
+      return min(most, Self.firstInFlight)
+    }
     // No further than twice what has been measured, so that the next step is measured before the one after it.
     let limit = min(most, Self.maximumInFlight, 2 * mostAnswers)
     func rate(_ answers: Int) -> Double {
       guard fixedGamma == nil, hasDrafted else { return self.rate(answers, fixedGamma ?? 0) }
       return (0...Self.maximumGamma).map { self.rate(answers, $0) }.max() ?? 0
     }
-    let rates = (1...max(1, limit)).map { (answers: $0, rate: rate($0)) }
+    let rates = Self.counts.filter { $0 <= max(1, limit) }.map { (answers: $0, rate: rate($0)) }
     let best = rates.map(\.rate).max() ?? 0
     // The fewest that are as good as the best: fewer caches, sooner answers.
     let chosen = rates.first { $0.rate >= best * 0.997 }?.answers ?? 1
-    if rate(chosen) > rate(min(limit, inFlight)) * 1.002 || inFlight > limit { inFlight = chosen }
+    // Costs have steps that no fit foresees: what is settled on has been measured against twice as many.
+    if let next = rates.last?.answers, next > mostAnswers, mostAnswers < 2 * chosen,
+      roundsSinceGrowth < Self.settleInterval
+    {
+      inFlight = next
+    } else if rate(chosen) > rate(min(limit, inFlight)) * 1.002 || inFlight > limit {
+      inFlight = chosen
+    }
     return inFlight
   }
 
   /// Tokens a second that rounds of `answers` with γ proposals each promise.
   private func rate(_ answers: Int, _ gamma: Int, acceptance: Double? = nil, drafting share: Double = 1) -> Double {
     let load = Load(answers: answers, rows: gamma + 1, cached: Int(cachedEach * Double(answers)))
-    var seconds = verifying.cost(load.amounts) + share * Double(gamma) * drafting.cost([1, Double(answers)])
+    var seconds = verifying.cost(load.amounts, kind: load.kind)
+    seconds += share * Double(gamma) * drafting.cost([1, Double(answers)])
     let tokens = Double(answers) * tokensARound(gamma, acceptance ?? min(0.999, stood / tried))
     if gamma > 0, answerTokens > 0 { seconds += share * reading * tokens / answerTokens }
     return tokens / max(1e-9, seconds)
@@ -163,6 +187,7 @@ package struct Scheduler: Sendable {
     _ load: Load, steps: Int, accepted: Int, examined: Int, draft: Double, verify: Double, isCatchingUp: Bool
   ) {
     verifying.add(load.amounts, cost: verify, kind: load.kind)
+    roundsSinceGrowth = load.answers > mostAnswers ? 0 : roundsSinceGrowth + 1
     mostAnswers = max(mostAnswers, load.answers)
     fewestRows = min(fewestRows, load.answers * load.rows)
     mostRows = max(mostRows, load.answers * load.rows)
@@ -191,7 +216,7 @@ package struct Scheduler: Sendable {
     let answers = min(inFlight, max(1, mostAnswers))
     func pass(_ rows: Int) -> String {
       let load = Load(answers: answers, rows: rows, cached: Int(cachedEach * Double(answers)))
-      return "\(milliseconds(verifying.cost(load.amounts))) ms"
+      return "\(milliseconds(verifying.cost(load.amounts, kind: load.kind))) ms"
     }
     var text = "\(answers) in flight, γ \(gamma)"
     if hasDrafted {

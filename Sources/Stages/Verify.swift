@@ -119,11 +119,12 @@ private final class AnswerStage: Stage {
   /// Takes in records while there is room. Work in hand does not wait for input that is not there yet.
   private func fill() throws(RunFailure) {
     let wanted = inFlight ?? decoder.scheduler.nextInFlight(most: Scheduler.maximumInFlight, fixedGamma: fixedGamma)
+    let before = pending.count { $0.session?.isFinished == false }
     var admitted = 0
     while !isAtEnd, pending.count < 4 * wanted {
       let live = pending.compactMap(\.session).filter { !$0.isFinished }
       // Where the number is chosen, it grows while answers are written: the first lines do not wait for many prompts.
-      if inFlight == nil, admitted >= max(2, live.count / 4), live.count >= Scheduler.firstInFlight { return }
+      if inFlight == nil, admitted >= Scheduler.admissions(beside: before) { return }
       if live.count >= wanted || (!live.isEmpty && !upstream.isReady) || !hasMemory(live) { return }
       guard let record = try upstream.next() else {
         isAtEnd = true

@@ -21,6 +21,8 @@ private struct World {
   var promptTokens = 100
   var answerTokens = 120
   var most: Int
+  /// How far a measured pass may be off, as a share of it.
+  var noise = 0.03
 
   func seconds(_ load: Scheduler.Load) -> Double {
     let rows = load.answers * load.rows
@@ -45,7 +47,8 @@ private struct World {
       return Double(mp_mix(7, draws) >> 11) * 0x1p-53 < acceptance
     }
     while waiting > 0 || !live.isEmpty {
-      let wanted = inFlight ?? scheduler.nextInFlight(most: most, fixedGamma: gamma)
+      var wanted = inFlight ?? scheduler.nextInFlight(most: most, fixedGamma: gamma)
+      if inFlight == nil { wanted = min(wanted, live.count + Scheduler.admissions(beside: live.count)) }
       while live.count < wanted, waiting > 0 {
         live.append((0, false))
         waiting -= 1
@@ -54,17 +57,19 @@ private struct World {
       let load = Scheduler.Load(
         answers: live.count, rows: proposed + 1, cached: live.reduce(0) { $0 + $1.tokens + promptTokens })
       let draft = Double(proposed) * draftSeconds(live.count)
-      // Machines are never quite even.
+      // Machines are never quite even. What is measured is off, the time that counts is not.
       rounds += 1
-      let verify = seconds(load) * (0.97 + 0.06 * Double(mp_mix(9, rounds) % 1000) / 1000)
+      let verify = seconds(load)
+      let error = 1 + noise * (Double(mp_mix(9, rounds) % 1000) / 500 - 1)
       var (accepted, examined) = (0, 0)
       for index in live.indices {
         var count = 0
         while count < proposed, stands() { count += 1 }
         accepted += count
         examined += min(proposed, count + 1)
-        live[index].tokens += count + 1
-        tokens += count + 1
+        let taken = min(count + 1, answerTokens - live[index].tokens)
+        live[index].tokens += taken
+        tokens += taken
         if proposed > 0, !live[index].isRead {
           live[index].isRead = true
           time += reading / 1000
@@ -74,7 +79,8 @@ private struct World {
       time += draft + verify
       let delay = disturbed.contains(rounds) ? 40.0 : 1
       scheduler.record(
-        load, steps: proposed, accepted: accepted, examined: examined, draft: draft * delay, verify: verify * delay,
+        load, steps: proposed, accepted: accepted, examined: examined, draft: draft * delay,
+        verify: verify * delay * error,
         isCatchingUp: false)
       for done in live where done.tokens >= answerTokens { scheduler.recordEnd(tokens: done.tokens) }
       live.removeAll { $0.tokens >= answerTokens }
@@ -86,6 +92,8 @@ private struct World {
 /// Passes as they were measured: flat while rows share the reading of the weights, then by arithmetic.
 private let eightBit = [43, 44, 46, 50, 55, 63, 77, 85, 97, 98, 109, 115, 127, 136, 146, 153].map { Double($0) }
 private let fourBit = [26, 28, 32, 38, 43, 48, 55, 60, 69, 71, 79, 85, 91, 96, 107, 113].map { Double($0) }
+
+private let small = [0.11, 0.14, 0.17, 0.21, 0.26, 0.29, 0.33, 0.37, 0.42, 0.47, 0.52, 0.57, 0.62, 0.67, 0.72, 0.772]
 
 private let worlds = [
   World(name: "one record, a good drafter", pass: eightBit, step: 3, acceptance: 0.75, records: 40, most: 1),
@@ -99,11 +107,27 @@ private let worlds = [
     name: "short answers, long prompts for the drafter", pass: fourBit, step: 3, reading: 150, acceptance: 0.75,
     records: 300, answerTokens: 12, most: 1),
   World(name: "memory for two", pass: eightBit, step: 3, acceptance: 0.75, records: 80, most: 2),
+  World(
+    name: "many records, a slow drafter", pass: eightBit, step: 40, stepAnswer: 3, acceptance: 0.8, records: 200,
+    most: 64),
+  World(name: "many records, a useless drafter", pass: fourBit, step: 8, acceptance: 0.1, records: 200, most: 64),
+  World(
+    name: "many captions by a small pair", pass: small, cached: 0.28, cachedRow: 0.03, step: 0.01, stepAnswer: 0.009,
+    reading: 0.05, acceptance: 0.9, records: 600, promptTokens: 72, answerTokens: 38, most: 64),
 ]
 
-@Test(arguments: worlds.indices)
-private func whatItChoosesIsNearlyTheBestFixedChoice(index: Int) {
-  let world = worlds[index]
+/// Measurements that are off by up to a seventh, as on a machine shared with others: the more rounds there are, the less
+/// that costs.
+@Test func measurementsThatAreOffCostLittle() {
+  let world = World(
+    name: "many captions", pass: small, cached: 0.28, cachedRow: 0.03, step: 0.01, stepAnswer: 0.009, reading: 0.05,
+    acceptance: 0.9, records: 3000, promptTokens: 72, answerTokens: 38, most: 64, noise: 0.15)
+  let best = bestFixed(world)
+  let auto = world.run(inFlight: nil, gamma: nil)
+  #expect(auto.rate > best.rate * 0.97, "\(auto), best \(best)")
+}
+
+private func bestFixed(_ world: World) -> (rate: Double, name: String) {
   var best = (rate: 0.0, name: "")
   for inFlight in [1, 2, 4, 8, 16, 32, 64] where inFlight <= world.most {
     for gamma in 0...8 {
@@ -111,6 +135,13 @@ private func whatItChoosesIsNearlyTheBestFixedChoice(index: Int) {
       if rate > best.rate { best = (rate, "\(inFlight) in flight, γ \(gamma)") }
     }
   }
+  return best
+}
+
+@Test(arguments: worlds.indices)
+private func whatItChoosesIsNearlyTheBestFixedChoice(index: Int) {
+  let world = worlds[index]
+  let best = bestFixed(world)
   let auto = world.run(inFlight: nil, gamma: nil)
   print("\(world.name): auto \(auto.rate), best \(best); \(auto.summary)")
   // Finding out costs something, the more the shorter a run is.
