@@ -20,7 +20,8 @@ package struct ConfigReader: Sendable {
   /// Reads a file that must be there.
   package init(path: String) throws(ModelError) {
     guard let data = FileManager.default.contents(atPath: path) else {
-      throw ModelError("\(path): cannot be read")
+      let cause = access(path, R_OK) == 0 ? "" : ": " + String(cString: strerror(errno))
+      throw ModelError("\(path): cannot be read\(cause)")
     }
     place = path
     do { json = try JSONValue(parsing: Array(data)) } catch { throw ModelError("\(path): \(error)") }

@@ -18,7 +18,8 @@ extension ParameterType {
       "a list of " + (words + prefixes.map { $0 + "NAME" }).joined(separator: " ")
     case .mixture(let words): "a list of " + words.joined(separator: " ")
     case .texts: "a text, a list of texts such as [\"What is this?\", \"Describe it.\"], or none"
-    case .numbers(let range): "numbers \(Self.bounds(range)) such as [0, 0.7, 1], or none"
+    case .numbers(let range):
+      "numbers \(Self.bounds(range)) such as \(range.contains(0) ? "[0, 0.7, 1]" : "[1, 2, 4]"), or none"
     case .reference(let kind): "a let of kind \(kind)"
     }
   }

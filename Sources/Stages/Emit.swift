@@ -65,6 +65,9 @@ private final class EmitStage: Stage {
         guard !Self.isInput(path) else { throw RunFailure(.usage, "emit: \(path) is the input itself") }
         file = try RecordFile(path: path, resuming: remains)
       } else {
+        if tar != nil, isatty(STDOUT_FILENO) == 1 {
+          throw RunFailure(.usage, "emit: a tar does not go to a terminal: redirect it (> out.tar), or set path=")
+        }
         file = try RecordFile(descriptor: STDOUT_FILENO, name: "standard output", resuming: remains)
       }
     } catch let failure as OutputFailure {

@@ -57,6 +57,13 @@ enum Evaluate {
       messages.append("\"gammas\": expected whole numbers")
     }
     if call.arguments.numbers("temperatures").isEmpty { messages.append("\"temperatures\": expected one or more") }
+    // Two outputs in one file would overwrite each other.
+    var owners: [String: String] = [:]
+    for name in ["log", "details", "report"] {
+      guard let path = call.arguments.optionalText(name) else { continue }
+      if let other = owners[path] { messages.append("\(other) and \(name) are one file, \(path)") }
+      owners[path] = name
+    }
     return messages.map { Diagnostic($0, at: call.call.name.origin) }
   }
 }
@@ -87,7 +94,6 @@ private final class EvaluateStage: Stage {
     scoreboard = Scoreboard(
       judge.settings, Bootstrap(seed: UInt64(bitPattern: Int64(arguments.integer("seed")))))
     let path = arguments.optionalText("log")
-    try Self.checkPaths(arguments)
     let judge = judge
     do throws(OutputFailure) {
       log =
@@ -103,16 +109,6 @@ private final class EvaluateStage: Stage {
         EvaluationReport(try RecordFile(path: path), judge, arguments, threads: context.options.threads)
       }
     } catch { throw Self.failure(error) }
-  }
-
-  /// Two outputs in one file would overwrite each other.
-  private static func checkPaths(_ arguments: Arguments) throws(RunFailure) {
-    var owners: [String: String] = [:]
-    for name in ["log", "details", "report"] {
-      guard let path = arguments.optionalText(name) else { continue }
-      if let other = owners[path] { throw RunFailure(.usage, "evaluate: \(other) and \(name) are one file, \(path)") }
-      owners[path] = name
-    }
   }
 
   private static func failure(_ failure: OutputFailure) -> RunFailure {

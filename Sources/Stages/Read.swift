@@ -101,6 +101,9 @@ private final class ShardSource: Stage {
   private var reader: SampleReader?
   private var index = 0
   private var countedBytes = 0
+  /// Whether any input had a sample, and what was wrong with the first that could not be read.
+  private var isReadable = false
+  private var unreadable: ShardProblem?
 
   init(_ inputs: StageInputs, _ context: RunContext) throws(RunFailure) {
     self.context = context
@@ -123,8 +126,12 @@ private final class ShardSource: Stage {
     while index < maximumRecords, !context.isEnding, let sample = nextSample() {
       try passOver.check(key: sample.key, index: index)
       index += 1
+      if !sample.isOfShard { isReadable = true }
+      // An empty input is read to its end, and brings nothing.
+      if unreadable == nil, sample.isOfShard, countedBytes > 0 { unreadable = sample.problem }
       if index > done { return record(sample) }
     }
+    if !isReadable, !context.isEnding, let unreadable { throw RunFailure(.unreadable, "read: \(unreadable)") }
     if index < maximumRecords { try passOver.checkEnd(after: index) }
     return nil
   }

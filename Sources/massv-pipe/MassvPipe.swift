@@ -49,7 +49,7 @@ func readSource(_ path: String) throws(ExitCode) -> SourceText {
   let limit = 1 << 20
   let handle = path == "-" ? FileHandle.standardInput : FileHandle(forReadingAtPath: path)
   guard let handle, let data = try? handle.read(upToCount: limit + 1) ?? Data() else {
-    complain("\(path): cannot be read")
+    complain("\(path): cannot be read" + (access(path, R_OK) == 0 ? "" : ": " + String(cString: strerror(errno))))
     throw ExitCode(66)
   }
   guard data.count <= limit else {

@@ -20,7 +20,8 @@ struct StagesCommand: ParsableCommand {
       return try say("let NAME = \(resource.name): \(resource.summary)\n" + parameters(resource.parameters))
     }
     let known = catalog.stages.map(\.declaration.name) + catalog.resources.map(\.name)
-    complain("unknown stage \"\(name)\"; " + (suggestion(for: name, among: known) ?? ""))
+    let hint = suggestion(for: name, among: known) ?? "known: " + known.joined(separator: " ")
+    complain("unknown stage \"\(name)\"; \(hint)")
     throw ExitCode(64)
   }
 
