@@ -51,3 +51,24 @@ void mp_multiply_tiles(const mp_product *products, long first, long count, long 
     first -= tiles;
   }
 }
+
+void mp_multiply_largest(const mp_product *p, long first, long count, long columns, long row, long rows, float *scratch,
+                         float *best, int32_t *place) {
+  enum { TILES = MP_LARGEST_COLUMNS / MP_TILE };
+  const char *x = (const char *)p->x + row * p->x_stride;
+  long end = first + count;
+  for (long tile = first; tile < end; tile += TILES) {
+    long column = tile * MP_TILE, stop = tile + TILES < end ? tile + TILES : end;
+    long n = stop * MP_TILE < p->n ? stop * MP_TILE - column : p->n - column;
+    const char *w = (const char *)p->w + tile * MP_PANELS_A_TILE * mp_panel_bytes(p->format, p->k);
+    for (long one = 0; one < stop - tile; one++)
+      mp_multiply(p->format, x, p->x_stride, rows, w, p->k, n, one, p->bias ? p->bias + column : 0, scratch,
+                  MP_LARGEST_COLUMNS);
+    long seen = columns - column < n ? columns - column : n;
+    for (long r = 0; r < rows && seen > 0; r++) {
+      const float *y = scratch + r * MP_LARGEST_COLUMNS;
+      long at = mp_argmax(y, seen);
+      if (at >= 0 && y[at] > best[row + r]) best[row + r] = y[at], place[row + r] = (int32_t)(column + at);
+    }
+  }
+}

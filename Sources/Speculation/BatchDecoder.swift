@@ -171,6 +171,10 @@ package final class BatchDecoder {
       return DecoderSpan(cache: session.cache, positions: (0...session.drafts.count).map { Position(first + $0) })
     }
     let hidden = target.hiddenStates(target.embed(rows.flatMap { $0 }), spans: spans, engine)
+    if sessions.allSatisfy(\.takesLargest) {
+      let largest = target.largestLogits(hidden, among: rules.sampling.vocabulary, engine)
+      return end(sessions, rows, largest.map { Session.Choice(largest: $0) })
+    }
     let logits = target.logits(hidden, engine)
     let places = zip(sessions, rows).flatMap { session, tokens in tokens.indices.map { (session, $0) } }
     logits.withMutable { values in
@@ -184,11 +188,16 @@ package final class BatchDecoder {
         }
         filled = places.count
       }
-      var row = 0
-      for (session, tokens) in zip(sessions, rows) {
-        session.endRound(choices[row..<row + tokens.count])
-        row += tokens.count
-      }
+      end(sessions, rows, choices)
+    }
+  }
+
+  /// Hands every answer the choices of its own rows.
+  private func end(_ sessions: [Session], _ rows: [[Int32]], _ choices: [Session.Choice]) {
+    var row = 0
+    for (session, tokens) in zip(sessions, rows) {
+      session.endRound(choices[row..<row + tokens.count])
+      row += tokens.count
     }
   }
 }

@@ -127,6 +127,11 @@ package final class LanguageModelProposer: Proposer {
       }
       if tokens.isEmpty { return step }
       let hidden = language.hiddenStates(language.embed(tokens), spans: spans, engine)
+      if let vocabulary = drafting.first?.vocabulary, drafting.allSatisfy(\.takesLargest) {
+        let largest = language.largestLogits(hidden, among: vocabulary, engine)
+        for (session, token) in zip(drafting, largest) { session.propose(token ?? 0) }
+        continue
+      }
       let logits = language.logits(hidden, engine)
       logits.withMutable { values in
         for (row, session) in drafting.enumerated() {

@@ -156,6 +156,14 @@ package final class Session {
     /// Whether the logits were no numbers.
     let isBroken: Bool
     var likeliest: LikeliestTokens?
+
+    init(token: Int32, isBroken: Bool) {
+      self.token = token
+      self.isBroken = isBroken
+    }
+
+    /// - Parameter largest: nil where the logits were no numbers.
+    init(largest: Int32?) { self.init(token: largest ?? 0, isBroken: largest == nil) }
   }
 
   /// The choice of a row: its largest value, or a draw with this position's noise.
@@ -177,7 +185,7 @@ package final class Session {
   private func chosen(_ logits: UnsafeMutablePointer<Float>, columns: Int, _ offset: Int) -> Choice {
     if rules.sampling.temperature == 0 {
       let token = rules.sampling.greedy(logits, columns: columns, seen: seen, drafts: drafts.prefix(offset))
-      return Choice(token: token ?? 0, isBroken: token == nil)
+      return Choice(largest: token)
     }
     let row = row(logits, columns, offset)
     let best = mp_argmax(row, row.count)
@@ -222,6 +230,14 @@ package final class Session {
   package func replaceDrafts(_ token: (_ offset: Int, _ draft: Int32) -> Int32) {
     for offset in drafts.indices { drafts[offset] = token(offset, drafts[offset]) }
   }
+
+  /// Whether the largest logit is the choice, and nothing else of a row is looked at.
+  var takesLargest: Bool {
+    rules.sampling.temperature == 0 && rules.sampling.repetitionPenalty == 1 && rules.kept == 0
+  }
+
+  /// Ids that may be chosen.
+  var vocabulary: Int { rules.sampling.vocabulary }
 
   private var rejects: Bool { rules.acceptance == .rejection && rules.sampling.temperature > 0 }
 

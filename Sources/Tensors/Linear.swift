@@ -31,6 +31,62 @@ package func products(of x: Tensor, with layers: [Linear], _ engine: Engine) -> 
   return results
 }
 
+extension Linear {
+  /// Where each row's largest output is, of the first `count`: the first of equals, nil where none is a number above −∞.
+  ///
+  /// The outputs of a head are many times the weights' own columns: looked at as they come, they need not be written.
+  package func largest(of x: Tensor, among count: Int, _ engine: Engine) -> [Int32?] {
+    guard x.rows > 0 else { return [] }
+    let packed = weight.packed(engine)
+    let whole = WholeInput(ifNeededBy: packed.format, x, engine)
+    let product = mp_product(
+      format: packed.format.number, x: whole.map { UnsafeRawPointer($0.storage.start) } ?? UnsafeRawPointer(x.start),
+      x_stride: whole?.stride ?? x.columns * 4, w: packed.start, k: packed.columns, n: packed.rows,
+      bias: bias.map { UnsafePointer($0.values.start) }, y: nil, y_stride: 0)
+    let runs = tileRuns(tiles, engine.isSmall(packed.rows * x.rows * x.columns) ? 1 : engine.threads)
+    // What each run finds, put together in the order of columns.
+    var best = [Float](repeating: -.infinity, count: runs.count * x.rows)
+    var places = [Int32](repeating: -1, count: runs.count * x.rows)
+    withExtendedLifetime((x, packed, whole, bias)) {
+      best.withUnsafeMutableBufferPointer { best in
+        places.withUnsafeMutableBufferPointer { places in
+          nonisolated(unsafe) let (best, places) = (best.baseAddress, places.baseAddress)
+          engine.parallel(runs.count, work: packed.rows * x.rows * x.columns) { run in
+            withUnsafeTemporaryAllocation(of: Float.self, capacity: rowsTogether * Int(MP_LARGEST_COLUMNS)) { scratch in
+              for first in stride(from: 0, to: x.rows, by: rowsTogether) {
+                withUnsafePointer(to: product) {
+                  mp_multiply_largest(
+                    $0, runs[run].lowerBound, runs[run].count, count, first, min(rowsTogether, x.rows - first),
+                    scratch.baseAddress, best.map { $0 + run * x.rows }, places.map { $0 + run * x.rows })
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    return (0..<x.rows).map { row in
+      var found = (value: -Float.infinity, place: Int32?.none)
+      for run in runs.indices where best[run * x.rows + row] > found.value {
+        found = (best[run * x.rows + row], places[run * x.rows + row])
+      }
+      return found.place
+    }
+  }
+}
+
+extension Tensor {
+  /// Where each row's largest value is, of the first `count`: the first of equals, nil where none is a number above −∞.
+  package func largest(among count: Int) -> [Int32?] {
+    withValues { values in
+      (0..<rows).map { row in
+        let best = mp_argmax(values + row * columns, min(count, columns))
+        return best < 0 || values[row * columns + best] == -.infinity ? nil : Int32(best)
+      }
+    }
+  }
+}
+
 /// Rows of a matrix that go through weights together: they stay in the cache.
 private let rowsTogether = 96
 /// Rows that are worth going through weights once more, in whole blocks of what the registers hold.
@@ -47,9 +103,8 @@ private func forward(_ x: Tensor, _ layers: [Linear], _ engine: Engine) -> [Tens
     for index in layers.indices {
       let weight = layers[index].weight
       var (input, stride) = (UnsafeRawPointer(x.start), x.columns * 4)
-      if mp_input_bytes(weight.format.number, x.columns) > 0 {
-        let known = inputs.first { $0.format == weight.format }
-        let whole = known ?? WholeInput(x, for: weight.format, engine)
+      let known = inputs.first { $0.format == weight.format }
+      if let whole = known ?? WholeInput(ifNeededBy: weight.format, x, engine) {
         if known == nil { inputs.append(whole) }
         (input, stride) = (UnsafeRawPointer(whole.storage.start), whole.stride)
       }
@@ -98,9 +153,11 @@ private struct WholeInput {
   /// Bytes from row to row.
   let stride: Int
 
-  init(_ x: Tensor, for format: WeightFormat, _ engine: Engine) {
-    self.format = format
+  /// nil for a format whose products read floats.
+  init?(ifNeededBy format: WeightFormat, _ x: Tensor, _ engine: Engine) {
     let bytes = mp_input_bytes(format.number, x.columns)
+    guard bytes > 0 else { return nil }
+    self.format = format
     let storage = TensorStorage(count: (x.rows * bytes + 3) / 4)
     (self.storage, stride) = (storage, bytes)
     x.withValues { source in

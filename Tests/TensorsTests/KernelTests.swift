@@ -105,6 +105,26 @@ private func exactProduct(_ x: Tensor, _ w: [Float], outputs: Int) -> [Double] {
     #expect(zeros.allSatisfy { abs($0) < 1e-30 })
   }
 
+  /// Every output is there twice, so that the first of equals is asked for in every row.
+  @Test(arguments: WeightFormat.allCases) func theLargestIsFoundWithoutWritingAll(format: WeightFormat) {
+    let (outputs, width) = (1300, 40)
+    let half = noise(outputs / 2 * width, 1)
+    let stored = StoredTensor(Tensor(rows: outputs, columns: width, values: half + half))
+    let layer = Linear(weight: Weight(stored, as: format, Engine(threads: 2)), bias: nil)
+    var values = matrix(203, width, 3).values
+    values[5 * width + 7] = .nan
+    let x = Tensor(rows: 203, columns: width, values: values)
+    for count in [1, 100, 640, 1200, 1300, 5000] {
+      let written = layer(x, Engine(threads: 2)).largest(among: count)
+      #expect(written[5] == nil && written.compactMap(\.self).count == 202 && written.allSatisfy { $0 ?? 0 < 650 })
+      for (rows, threads) in [(1, 1), (6, 2), (203, 1), (203, 2)] {
+        let found = layer.largest(of: x.rows(0..<rows), among: count, Engine(threads: threads))
+        #expect(found == Array(written.prefix(rows)), "\(count) columns, \(rows) rows, \(threads) threads")
+      }
+    }
+    #expect(Set(layer(x, Engine(threads: 2)).largest(among: outputs)).count > 50)
+  }
+
   @Test(arguments: [1, 5, 8, 64, 100]) func rowOperationsAgreeOnEveryBuild(width: Int) {
     let builds = onEachBuild { () -> [Float] in
       let x = matrix(5, width, 4)

@@ -73,7 +73,8 @@ tune scenes-fixed scenes-phase1 labels answer=txt
 # 7. The larger target, with the same tower, which stays as it is.
 parts='update=[projector, language]'
 train large 1500 "$here/target.pipe" model=blank-large tower=scenes-target seed=4 "$tasks" "$parts" cells=0 lr=0.0015
-train scenes-large 2200 "$here/target.pipe" model=large seed=6 "$tasks" "$parts" cells=0 lr=0.001
+train larger 2200 "$here/target.pipe" model=large seed=6 "$tasks" "$parts" cells=0 lr=0.001
+train scenes-large 3500 "$here/target.pipe" model=larger seed=8 "$tasks" "$parts" cells=0 lr=0.0015
 
 # 8. What runs need of the folders, as examples/models has it: without states to go on from.
 for name in target large lm phase1 massv fixed tuned; do

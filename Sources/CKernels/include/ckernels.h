@@ -81,6 +81,12 @@ typedef struct {
 } mp_product;
 /// `count` tiles from `first` on, counted through all products, for `rows` rows from `row` on.
 void mp_multiply_tiles(const mp_product *products, long first, long count, long row, long rows);
+/// The largest of each row's y in `count` tiles from `first` on, of those before `columns`: where it is above best[row],
+/// it and its place are put there and into place[row]. p->y is not used: outputs pass through `scratch`, `rows` times
+/// MP_LARGEST_COLUMNS floats.
+void mp_multiply_largest(const mp_product *p, long first, long count, long columns, long row, long rows, float *scratch,
+                         float *best, int32_t *place);
+#define MP_LARGEST_COLUMNS 512
 
 /// [16][k] floats, rows `stride` apart, as [k][16].
 void mp_interleave(const float *rows, long stride, long k, float *columns);

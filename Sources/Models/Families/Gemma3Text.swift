@@ -201,6 +201,12 @@ package struct Gemma3Text: LanguageModel {
     return logits
   }
 
+  package func largestLogits(_ hidden: Tensor, among count: Int, _ engine: Engine) -> [Int32?] {
+    guard settings.logitCap != nil else { return head.largest(of: hidden, among: count, engine) }
+    // The cap makes logits that lie close together equal.
+    return logits(hidden, engine).largest(among: count)
+  }
+
   // MARK: Prompt
 
   /// The rendered chat of one user turn, as the family's published template writes it; a system line goes before the text.

@@ -96,9 +96,16 @@ package protocol LanguageModel: Sendable {
   func hiddenStates(_ x: Tensor, spans: [DecoderSpan], _ engine: Engine) -> Tensor
   /// Logits of hidden states: [rows, vocabulary].
   func logits(_ hidden: Tensor, _ engine: Engine) -> Tensor
+  /// The largest logit of each row's first `count`, the first of equals; nil where none is a number above −∞. The logits
+  /// are not kept.
+  func largestLogits(_ hidden: Tensor, among count: Int, _ engine: Engine) -> [Int32?]
 }
 
 extension LanguageModel {
+  package func largestLogits(_ hidden: Tensor, among count: Int, _ engine: Engine) -> [Int32?] {
+    head.largest(of: hidden, among: count, engine)
+  }
+
   /// Bytes that a pass reads: the weights of the layers and of the head.
   package var weightBytes: Int { layerLinears.reduce(head.weight.byteCount) { $0 + $1.weight.byteCount } }
 
