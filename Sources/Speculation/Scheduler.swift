@@ -69,6 +69,7 @@ package struct Scheduler: Sendable {
   private var mostAnswers = 0
   /// Rounds since there were more than ever before: memory or the input may not allow more.
   private var roundsSinceGrowth = 0
+  private var roundsSinceChoice = Scheduler.settleInterval
   private var cachedEach = 0.0
   private var inFlight = Scheduler.firstInFlight
 
@@ -136,6 +137,9 @@ package struct Scheduler: Sendable {
     guard mostAnswers > 0, fixedGamma != nil || !isTrying else {
       return min(most, Self.firstInFlight)
     }
+    // What was measured since the last choice changes little; more answers than ever before may change much.
+    guard roundsSinceChoice >= Self.settleInterval || roundsSinceGrowth == 0 else { return min(most, inFlight) }
+    roundsSinceChoice = 0
     // No further than twice what has been measured, so that the next step is measured before the one after it.
     let limit = min(most, Self.maximumInFlight, 2 * mostAnswers)
     func rate(_ answers: Int) -> Double {
@@ -188,6 +192,7 @@ package struct Scheduler: Sendable {
   ) {
     verifying.add(load.amounts, cost: verify, kind: load.kind)
     roundsSinceGrowth = load.answers > mostAnswers ? 0 : roundsSinceGrowth + 1
+    roundsSinceChoice += 1
     mostAnswers = max(mostAnswers, load.answers)
     fewestRows = min(fewestRows, load.answers * load.rows)
     mostRows = max(mostRows, load.answers * load.rows)
