@@ -131,7 +131,9 @@ private final class ShardSource: Stage {
       if unreadable == nil, sample.isOfShard, countedBytes > 0 { unreadable = sample.problem }
       if index > done { return record(sample) }
     }
-    if !isReadable, !context.isEnding, let unreadable { throw RunFailure(.unreadable, "read: \(unreadable)") }
+    if !isReadable, !isRepeated, !context.isEnding, let unreadable {
+      throw RunFailure(.unreadable, "read: \(unreadable)")
+    }
     if index < maximumRecords { try passOver.checkEnd(after: index) }
     return nil
   }

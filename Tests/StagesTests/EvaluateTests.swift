@@ -228,15 +228,16 @@ import Testing
     var options = RunContext.Options()
     options.resume = true
     #expect(throws: RunFailure.self) { try evaluate(scratch, options: options) }
-    #expect(throws: RunFailure.self) { try evaluate(scratch, ["details=\(scratch.file("log"))"]) }
-    #expect(throws: RunFailure.self) { try evaluate(scratch, ["report=\(scratch.file("log"))"]) }
     #expect(throws: RunFailure.self) { try evaluate(scratch, ["report=\(scratch.path)"]) }
-    for (parameter, message) in [("gammas=[1, 2.5]", "whole numbers"), ("temperatures=none", "one or more")] {
+    for (parameters, message) in [
+      (["gammas=[1, 2.5]"], "whole numbers"), (["temperatures=none"], "one or more"),
+      (["log=a", "details=a"], "log and details are one file"), (["log=a", "report=a"], "log and report are one file"),
+    ] {
       do throws(PipeErrors) {
         let text = (try? String(contentsOfFile: Place.root + "/pipelines/evaluate.pipe", encoding: .utf8)) ?? ""
         _ = try BoundPipe(
-          SourceText(name: "a.pipe", text: text), catalog: .standard, overrides: Overrides(parameters: [parameter]))
-        Issue.record("\(parameter) passed")
+          SourceText(name: "a.pipe", text: text), catalog: .standard, overrides: Overrides(parameters: parameters))
+        Issue.record("\(parameters) passed")
       } catch {
         #expect(error.diagnostics.map(\.description).joined().contains(message))
       }
