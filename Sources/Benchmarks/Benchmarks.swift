@@ -2,9 +2,9 @@ import Foundation
 
 /// Ratios that README states, each measured in one run with its sides in turn.
 ///
-/// `benchmarks [overhead|pictures|tokenizer|products|perplexity|schedule|in-flight|distillation|training]…`. Environment: PICTURES, a
-/// folder of JPEG files; PILLOW, a Python with Pillow; TOKENIZER, a `tokenizer.json`, and TEXT, a text file for it; MODEL, a
-/// model to read TEXT; TORCH, a Python with torch and transformers.
+/// `benchmarks [overhead|pictures|tokenizer|products|perplexity|schedule|in-flight|distillation|training]…`. Environment:
+/// PICTURES, a folder of JPEG files; PILLOW, a Python with Pillow; TOKENIZER, a `tokenizer.json`, and TEXT, a text file for
+/// it; MODEL, a model to read TEXT; TORCH, a Python with torch and transformers.
 @main
 enum Benchmarks {
   static func main() throws {
@@ -41,11 +41,13 @@ func timed(_ body: () throws -> Void) rethrows -> Double {
 
 func formatted(_ value: Double, _ decimals: Int = 2) -> String { String(format: "%.\(decimals)f", value) }
 
+/// The repository's own folder, where the pipelines' paths begin.
+let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+  .deletingLastPathComponent()
+
 /// JPEG files of the folder PICTURES, or the examples.
 func pictureFiles() throws -> [String] {
-  let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    .deletingLastPathComponent().path
-  let folder = ProcessInfo.processInfo.environment["PICTURES"] ?? root + "/Tests/Fixtures/shapes"
+  let folder = ProcessInfo.processInfo.environment["PICTURES"] ?? repository.path + "/Tests/Fixtures/shapes"
   return try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".jpg") }.sorted()
     .map { folder + "/" + $0 }
 }

@@ -29,9 +29,6 @@ func benchmarkInFlight() throws {
 }
 
 private struct InFlightBench {
-  /// The repository's own folder, where the pipelines' paths begin.
-  private let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    .deletingLastPathComponent()
   private let folder: URL
   private var shard: URL { folder.appendingPathComponent("scenes.tar") }
 
@@ -60,7 +57,7 @@ private struct InFlightBench {
     process.executableURL = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
       .appendingPathComponent("massv-pipe")
     process.arguments = ["run"] + arguments + ["--progress", "none"]
-    process.currentDirectoryURL = root
+    process.currentDirectoryURL = repository
     process.standardInput = try input.map { try FileHandle(forReadingFrom: $0) } ?? FileHandle.nullDevice
     _ = FileManager.default.createFile(atPath: output.path, contents: nil)
     process.standardOutput = try FileHandle(forWritingTo: output)

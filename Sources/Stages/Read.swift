@@ -131,6 +131,7 @@ private final class ShardSource: Stage {
       if unreadable == nil, sample.isOfShard, countedBytes > 0 { unreadable = sample.problem }
       if index > done { return record(sample) }
     }
+    // A repetition goes on to its own end: a line of each epoch says what is wrong.
     if !isReadable, !isRepeated, !context.isEnding, let unreadable {
       throw RunFailure(.unreadable, "read: \(unreadable)")
     }

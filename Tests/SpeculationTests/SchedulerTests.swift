@@ -116,7 +116,7 @@ private let worlds = [
     reading: 0.05, acceptance: 0.9, records: 600, promptTokens: 72, answerTokens: 38, most: 64),
 ]
 
-/// Measurements that are off by up to a seventh, as on a machine shared with others: the more rounds there are, the less
+/// Measurements that are off by up to 15 %, as on a machine shared with others: the more rounds there are, the less
 /// that costs.
 @Test func measurementsThatAreOffCostLittle() {
   let world = World(
