@@ -6,6 +6,10 @@
 #define STEP_f32 1
 #define STEP_f16 1
 #define STEP_bf16 2
+// Columns between two moves of the pointers.
+#define TURN_f32 4
+#define TURN_f16 4
+#define TURN_bf16 4
 
 MP_INLINE void ISA(weights_f32)(const char *w, v16 *out) { memcpy(out, w, sizeof *out); }
 
@@ -26,7 +30,32 @@ MP_INLINE void ISA(weights_bf16)(const char *w, v16 *out) {
 enum { MP_GO_ON, MP_ADD, MP_SET };
 // Keeps a compiler from loading what the next step needs while all registers hold sums.
 #define MP_IN_TURN __asm__ volatile("" ::: "memory")
+// Moves a pointer, which stays one: a row's address is its pointer and a constant, or one multiple of the rows' distance.
+// A compiler would compute all rows' addresses anew at each step, in the time of several products.
+#define MP_NEXT(pointer, columns)                                                                                      \
+  do {                                                                                                                 \
+    (pointer) += (columns);                                                                                            \
+    __asm__("" : "+r"(pointer));                                                                                       \
+  } while (0)
 #endif
+
+// One step of columns, `t` columns behind where `from` stands.
+#define FLOAT_STEP(T, R, P, at, t)                                                                                     \
+  {                                                                                                                    \
+    v16 row[P][STEP_##T];                                                                                              \
+    _Pragma("clang loop unroll(full)") for (int p = 0; p < P; p++) {                                                   \
+      __builtin_prefetch((at) + p * panel + MP_AHEAD);                                                                 \
+      ISA(weights_##T)((at) + p * panel, row[p]);                                                                      \
+    }                                                                                                                  \
+    _Pragma("clang loop unroll(full)") for (int s = 0; s < STEP_##T; s++) {                                            \
+      if (R > 6) MP_IN_TURN;                                                                                           \
+      _Pragma("clang loop unroll(full)") for (int r = 0; r < R; r++) {                                                 \
+        v16 in = from[r / 3][r % 3 * xs + (t) + s] - (v16){0};                                                         \
+        _Pragma("clang loop unroll(full)") for (int p = 0; p < P; p++) sum[p][r] =                                     \
+            ISA(fma16)(row[p][s], in, sum[p][r]);                                                                      \
+      }                                                                                                                \
+    }                                                                                                                  \
+  }
 
 // `step` is the distance in bytes from one step of columns to the next, `panel` from one panel to the next. Rows of sums
 // lie `ys` floats apart.
@@ -36,21 +65,17 @@ enum { MP_GO_ON, MP_ADD, MP_SET };
     v16 sum[P][R];                                                                                                     \
     for (int p = 0; p < P; p++)                                                                                        \
       for (int r = 0; r < R; r++) sum[p][r] = how == MP_GO_ON ? ISA(load16)(y + r * ys + p * 16) : (v16){0};           \
+    const float *from[(R + 2) / 3];                                                                                    \
+    for (int q = 0; q < (R + 2) / 3; q++) from[q] = x + 3 * q * xs;                                                    \
     long i = 0;                                                                                                        \
+    for (; i + TURN_##T <= k; i += TURN_##T, w += TURN_##T / STEP_##T * step) {                                        \
+      _Pragma("clang loop unroll(full)") for (int t = 0; t < TURN_##T; t += STEP_##T)                                  \
+          FLOAT_STEP(T, R, P, w + t / STEP_##T * step, t)                                                              \
+      _Pragma("clang loop unroll(full)") for (int q = 0; q < (R + 2) / 3; q++) MP_NEXT(from[q], TURN_##T);             \
+    }                                                                                                                  \
     for (; i + STEP_##T <= k; i += STEP_##T, w += step) {                                                              \
-      v16 row[P][STEP_##T];                                                                                            \
-      _Pragma("clang loop unroll(full)") for (int p = 0; p < P; p++) {                                                 \
-        __builtin_prefetch(w + p * panel + MP_AHEAD);                                                                  \
-        ISA(weights_##T)(w + p * panel, row[p]);                                                                       \
-      }                                                                                                                \
-      _Pragma("clang loop unroll(full)") for (int s = 0; s < STEP_##T; s++) {                                          \
-        if (R > 6) MP_IN_TURN;                                                                                         \
-        _Pragma("clang loop unroll(full)") for (int r = 0; r < R; r++) {                                               \
-          v16 in = x[r * xs + i + s] - (v16){0};                                                                       \
-          _Pragma("clang loop unroll(full)") for (int p = 0; p < P; p++) sum[p][r] =                                   \
-              ISA(fma16)(row[p][s], in, sum[p][r]);                                                                    \
-        }                                                                                                              \
-      }                                                                                                                \
+      FLOAT_STEP(T, R, P, w, 0)                                                                                        \
+      for (int q = 0; q < (R + 2) / 3; q++) MP_NEXT(from[q], STEP_##T);                                                \
     }                                                                                                                  \
     if (i < k) {                                                                                                       \
       for (int p = 0; p < P; p++) {                                                                                    \

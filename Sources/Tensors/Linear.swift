@@ -44,6 +44,7 @@ extension Linear {
       x_stride: whole?.stride ?? x.columns * 4, w: packed.start, k: packed.columns, n: packed.rows,
       bias: bias.map { UnsafePointer($0.values.start) }, y: nil, y_stride: 0)
     let runs = tileRuns(tiles, engine.isSmall(packed.rows * x.rows * x.columns) ? 1 : engine.threads)
+    let together = min(x.rows, rowsTogether(x.columns))
     // What each run finds, put together in the order of columns.
     var best = [Float](repeating: -.infinity, count: runs.count * x.rows)
     var places = [Int32](repeating: -1, count: runs.count * x.rows)
@@ -52,11 +53,11 @@ extension Linear {
         places.withUnsafeMutableBufferPointer { places in
           nonisolated(unsafe) let (best, places) = (best.baseAddress, places.baseAddress)
           engine.parallel(runs.count, work: packed.rows * x.rows * x.columns) { run in
-            withUnsafeTemporaryAllocation(of: Float.self, capacity: rowsTogether * Int(MP_LARGEST_COLUMNS)) { scratch in
-              for first in stride(from: 0, to: x.rows, by: rowsTogether) {
+            withUnsafeTemporaryAllocation(of: Float.self, capacity: together * Int(MP_LARGEST_COLUMNS)) { scratch in
+              for first in stride(from: 0, to: x.rows, by: together) {
                 withUnsafePointer(to: product) {
                   mp_multiply_largest(
-                    $0, runs[run].lowerBound, runs[run].count, count, first, min(rowsTogether, x.rows - first),
+                    $0, runs[run].lowerBound, runs[run].count, count, first, min(together, x.rows - first),
                     scratch.baseAddress, best.map { $0 + run * x.rows }, places.map { $0 + run * x.rows })
                 }
               }
@@ -87,8 +88,9 @@ extension Tensor {
   }
 }
 
-/// Rows of a matrix that go through weights together: they stay in the cache.
-private let rowsTogether = 96
+/// Rows of a matrix that go through weights together, in whole blocks of what the registers hold: half a second-level
+/// cache of them, which stay there while the weights go by.
+private func rowsTogether(_ columns: Int) -> Int { min(288, max(96, (128 << 10) / (12 * max(1, columns)) * 12)) }
 /// Rows that are worth going through weights once more, in whole blocks of what the registers hold.
 private let rowsApart = 24
 
@@ -116,7 +118,7 @@ private func forward(_ x: Tensor, _ layers: [Linear], _ engine: Engine) -> [Tens
     withExtendedLifetime((x, layers, inputs, biases, results)) {
       if engine.isSmall(work) { return mp_multiply_tiles(products.baseAddress, 0, tiles, 0, x.rows) }
       let runs = tileRuns(tiles, engine.threads)
-      let together = blockRows(x.rows, tiles, engine.threads)
+      let together = blockRows(x, tiles, engine.threads)
       engine.parallel((x.rows + together - 1) / together * runs.count) {
         let (first, run) = ($0 / runs.count * together, runs[$0 % runs.count])
         mp_multiply_tiles(
@@ -128,9 +130,9 @@ private func forward(_ x: Tensor, _ layers: [Linear], _ engine: Engine) -> [Tens
 }
 
 /// Rows that one task takes: fewer where there are few tiles, so that a thread that is held up holds up no other.
-private func blockRows(_ rows: Int, _ tiles: Int, _ threads: Int) -> Int {
+private func blockRows(_ x: Tensor, _ tiles: Int, _ threads: Int) -> Int {
   let blocks = (4 * threads + tiles - 1) / tiles
-  return min(rowsTogether, max(rowsApart, (rows + 12 * blocks - 1) / (12 * blocks) * 12))
+  return min(rowsTogether(x.columns), max(rowsApart, (x.rows + 12 * blocks - 1) / (12 * blocks) * 12))
 }
 
 /// Tiles in runs that one task takes: long ones first, so that each thread reads long stretches of weights, and short
