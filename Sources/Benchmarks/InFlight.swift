@@ -1,31 +1,32 @@
+import Evaluation
 import Foundation
 import JSON
 import Models
 
 /// Captions of the shipped family with many records in flight: what `gamma=auto` makes of it, against fixed choices.
 ///
-/// Whole runs of `massv-pipe` in turn, ROUNDS times; medians of tokens a second of drafting and verifying. RECORDS says of
-/// how many scenes.
+/// Whole runs of `massv-pipe`, a fixed one always between two automatic ones, so that a machine whose speed drifts is the
+/// same for both sides. After ROUNDS of all choices come twice as many of the three that are closest, and those alone say
+/// which is best: the best of many noisy numbers is partly luck. RECORDS says of how many scenes.
 func benchmarkInFlight() throws {
   let environment = ProcessInfo.processInfo.environment
+  let rounds = environment["ROUNDS"].flatMap(Int.init) ?? 4
   let bench = try InFlightBench(records: environment["RECORDS"].flatMap(Int.init) ?? 600)
   defer { bench.remove() }
-  let fixed = [(1, 5), (4, 1), (4, 2), (8, 2), (12, 3), (16, 4), (32, 3), (64, 0)]
-  let settings = [("auto", "auto")] + fixed.map { ("\($0)", "\($1)") }
-  var rates = settings.map { _ in [Double]() }
-  for round in 0..<(environment["ROUNDS"].flatMap(Int.init) ?? 9) {
-    // To and fro: a machine that grows slower slows all of them.
-    for index in round % 2 == 0 ? Array(settings.indices) : settings.indices.reversed() {
-      rates[index].append(try bench.tokensPerSecond(inFlight: settings[index].0, gamma: settings[index].1))
-    }
-  }
-  let medians = rates.map { $0.sorted()[$0.count / 2] }
-  let best = settings.indices.dropFirst().max { medians[$0] < medians[$1] } ?? 1
-  print(
-    "in-flight: auto \(formatted(medians[0], 0)) tokens/s, best of \(fixed.count) fixed choices "
-      + "\(settings[best].0)×γ\(settings[best].1) \(formatted(medians[best], 0)) "
-      + "(auto \(formatted(100 * (medians[0] / medians[best] - 1), 1)) %)")
-  print("  " + zip(settings, medians).map { "\($0.0)×γ\($0.1) \(formatted($1, 0))" }.joined(separator: ", "))
+  let fixed = [
+    (1, 5), (4, 1), (4, 2), (4, 3), (8, 2), (8, 3), (12, 3), (16, 3), (16, 4), (32, 2), (32, 3), (64, 0),
+  ].map(InFlightChoice.init)
+  print("in-flight: tokens/s of drafting and verifying, and how auto compares (medians; 95 % of resampled medians)")
+  let all = try bench.compare(fixed, rounds: rounds)
+  let closest = fixed.indices.sorted { all[$0] < all[$1] }.prefix(3).map { fixed[$0] }
+  print("  again, the closest three:")
+  _ = try bench.compare(closest, rounds: 2 * rounds)
+}
+
+/// A fixed number of records in flight and a fixed γ.
+private struct InFlightChoice {
+  var inFlight: Int
+  var gamma: Int
 }
 
 private struct InFlightBench {
@@ -40,7 +41,32 @@ private struct InFlightBench {
 
   func remove() { try? FileManager.default.removeItem(at: folder) }
 
-  func tokensPerSecond(inFlight: String, gamma: String) throws -> Double {
+  /// Prints what became of each choice; returns the medians of automatic beside fixed speed.
+  func compare(_ choices: [InFlightChoice], rounds: Int) throws -> [Double] {
+    var rates = choices.map { _ in [Double]() }
+    var automatic = rates
+    _ = try tokensPerSecond(inFlight: "auto", gamma: "auto")
+    for _ in 0..<rounds {
+      var before = try tokensPerSecond(inFlight: "auto", gamma: "auto")
+      for (index, choice) in choices.enumerated() {
+        rates[index].append(try tokensPerSecond(inFlight: "\(choice.inFlight)", gamma: "\(choice.gamma)"))
+        let after = try tokensPerSecond(inFlight: "auto", gamma: "auto")
+        automatic[index].append((before + after) / 2)
+        before = after
+      }
+    }
+    return choices.indices.map { index in
+      let ratios = zip(automatic[index], rates[index]).map { $0 / $1 }
+      let interval = resampledMedians(ratios)
+      print(
+        "  \(choices[index].inFlight) in flight, γ \(choices[index].gamma): \(formatted(median(rates[index]), 0)); auto "
+          + "\(formatted(median(automatic[index]), 0)), \(percent(median(ratios))) "
+          + "(\(percent(interval.low)) to \(percent(interval.high)))")
+      return median(ratios)
+    }
+  }
+
+  private func tokensPerSecond(inFlight: String, gamma: String) throws -> Double {
     let stats = folder.appendingPathComponent("stats.json")
     try run(
       [
@@ -67,4 +93,17 @@ private struct InFlightBench {
       throw ModelError("in-flight: massv-pipe ended with \(process.terminationStatus)")
     }
   }
+}
+
+private func median(_ values: [Double]) -> Double { Bootstrap.quantile(values.sorted(), 0.5) }
+
+private func percent(_ ratio: Double) -> String { String(format: "%+.1f %%", 100 * (ratio - 1)) }
+
+/// Between what 95 % of the medians lie of as many values drawn from these with replacement.
+private func resampledMedians(_ values: [Double]) -> (low: Double, high: Double) {
+  var generator = SystemRandomNumberGenerator()
+  let medians = (0..<1000).map { _ in
+    median(values.indices.map { _ in values[Int.random(in: values.indices, using: &generator)] })
+  }.sorted()
+  return (Bootstrap.quantile(medians, 0.025), Bootstrap.quantile(medians, 0.975))
 }
