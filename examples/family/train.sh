@@ -56,18 +56,21 @@ make captions.tar scenes 5000 seed=11 'tasks=[captions]'
 train scenes-phase1 1000 "$pipes/pretrain-projector.pipe" target=scenes-target language=scenes-lm shards=captions.tar \
   cache=captions.cache
 
-# 5. What the target itself says about other pictures.
-distill() { scenes 8000 seed=12 | "$tool" run "$here/distill.pipe" target=scenes-target; }
+# 5. What the target itself says about other pictures, and where there is none: a drafter that learns from pictures alone
+# forgets how to do without.
+told='tasks=[captions, details, questions, text]'
+distill() { scenes 10600 seed=12 "$told" | "$tool" run "$here/distill.pipe" target=scenes-target; }
 make sdvit.tar distill
 
 # 6. Phase 2 and its controls, for as many steps on as many answers: fixed labels have one to a picture, so that they are
 # of twice as many pictures.
 tune() { # NAME FROM SHARDS ARGUMENTS…
-  train "$1" 8000 "$pipes/sdvit.pipe" target=scenes-target draft="$2" shards="$3.tar" cache="$3.cache" lr=0.002 "${@:4}"
+  train "$1" 10600 "$pipes/sdvit.pipe" target=scenes-target draft="$2" shards="$3.tar" cache="$3.cache" lr=0.002 \
+    picture=optional "${@:4}"
 }
 tune scenes-massv scenes-phase1 sdvit objective=kl
 tune scenes-tuned scenes-lm sdvit objective=kl projector=none 'update=[language]'
-make labels.tar scenes 16000 seed=12
+make labels.tar scenes 21200 seed=12 "$told"
 tune scenes-fixed scenes-phase1 labels answer=txt
 
 # 7. The larger target, with the same tower, which stays as it is.
