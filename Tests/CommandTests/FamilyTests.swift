@@ -88,6 +88,18 @@ import Testing
     #expect(after < before)
   }
 
+  /// Phase 2 learnt from prompts without pictures too.
+  @Test func theDrafterServesPromptsWithoutPictures() throws {
+    let all = try lines(
+      "$TOOL run pipelines/evaluate.pipe tasks=[text] temperatures=[0] fixed=none --limit 40 < /dev/null",
+      ScratchFolder())
+    func accepted(_ method: String) -> Double? {
+      all.first { $0["method"]?.string == method && $0["gamma"]?.int == 5 }?["mal"]?.double
+    }
+    #expect(all.allSatisfy { $0["identical"]?.bool == true })
+    #expect(try #require(accepted("massv")) > #require(accepted("text-only")))
+  }
+
   @Test func theDrafterServesALargerTargetToo() throws {
     let all = try lines(
       "$TOOL run pipelines/evaluate.pipe target=\(models)/scenes-large tasks=[captions] temperatures=[0] "

@@ -128,6 +128,26 @@ import Testing
     }
   }
 
+  @Test func promptsWithoutPicturesAreLearntWhereAsked() throws {
+    let scratch = try ScratchFolder()
+    let models = "examples/models"
+    func tune(_ folder: String, _ arguments: String = "") throws -> (status: Int32, errors: String) {
+      let script = """
+        $TOOL run pipelines/scenes.pipe count=16 'tasks=[captions, text]' > $OUT/in.tar
+        exec $TOOL run pipelines/sdvit.pipe target=\(models)/scenes-target draft=\(models)/scenes-phase1 save=$OUT/\(folder) answer=txt \
+          shards=$OUT/in.tar cache=$OUT/features epochs=1 batch=4 steps=9 \(arguments) > $OUT/a
+        """
+      let outcome = try Command.shell(script, scratch: scratch.path)
+      return (outcome.status, outcome.errors)
+    }
+    let strict = try tune("strict")
+    #expect(strict.status == 1 && strict.errors.contains("expected a picture with its answer"), "\(strict.errors)")
+    #expect(try scratch.lines("a").count == 2)
+    let open = try tune("open", "picture=optional")
+    #expect(open.status == 0, "\(open.errors)")
+    #expect(try scratch.lines("a").count == 4)
+  }
+
   @Test(arguments: [
     ("steps=3 update=[language, tower]", 64, "tower"), ("steps=0", 64, "steps"), ("lr=fast", 64, "lr"),
   ])
