@@ -6,10 +6,6 @@
 #define STEP_f32 1
 #define STEP_f16 1
 #define STEP_bf16 2
-// Columns between two moves of the pointers.
-#define TURN_f32 4
-#define TURN_f16 4
-#define TURN_bf16 4
 
 MP_INLINE void ISA(weights_f32)(const char *w, v16 *out) { memcpy(out, w, sizeof *out); }
 
@@ -28,6 +24,8 @@ MP_INLINE void ISA(weights_bf16)(const char *w, v16 *out) {
 #ifndef MP_SUMS
 #define MP_SUMS
 enum { MP_GO_ON, MP_ADD, MP_SET };
+// Columns between two moves of the pointers to rows.
+enum { MP_MOVE = 4 };
 // Keeps a compiler from loading what the next step needs while all registers hold sums.
 #define MP_IN_TURN __asm__ volatile("" ::: "memory")
 // Moves a pointer, which stays one: a row's address is its pointer and a constant, or one multiple of the rows' distance.
@@ -68,10 +66,10 @@ enum { MP_GO_ON, MP_ADD, MP_SET };
     const float *from[(R + 2) / 3];                                                                                    \
     for (int q = 0; q < (R + 2) / 3; q++) from[q] = x + 3 * q * xs;                                                    \
     long i = 0;                                                                                                        \
-    for (; i + TURN_##T <= k; i += TURN_##T, w += TURN_##T / STEP_##T * step) {                                        \
-      _Pragma("clang loop unroll(full)") for (int t = 0; t < TURN_##T; t += STEP_##T)                                  \
+    for (; i + MP_MOVE <= k; i += MP_MOVE, w += MP_MOVE / STEP_##T * step) {                                           \
+      _Pragma("clang loop unroll(full)") for (int t = 0; t < MP_MOVE; t += STEP_##T)                                   \
           FLOAT_STEP(T, R, P, w + t / STEP_##T * step, t)                                                              \
-      _Pragma("clang loop unroll(full)") for (int q = 0; q < (R + 2) / 3; q++) MP_NEXT(from[q], TURN_##T);             \
+      _Pragma("clang loop unroll(full)") for (int q = 0; q < (R + 2) / 3; q++) MP_NEXT(from[q], MP_MOVE);              \
     }                                                                                                                  \
     for (; i + STEP_##T <= k; i += STEP_##T, w += step) {                                                              \
       FLOAT_STEP(T, R, P, w, 0)                                                                                        \
