@@ -62,8 +62,8 @@ told='tasks=[captions, details, questions, text]'
 distill() { scenes 10600 seed=12 "$told" | "$tool" run "$here/distill.pipe" target=scenes-target; }
 make sdvit.tar distill
 
-# 6. Phase 2 and its controls, for as many steps on as many answers: fixed labels have one to a picture, so that they are
-# of twice as many pictures.
+# 6. Phase 2 and its controls, for as many steps on as many answers: fixed labels have one to a scene, so that they are
+# of twice as many scenes.
 tune() { # NAME FROM SHARDS ARGUMENTS…
   train "$1" 10600 "$pipes/sdvit.pipe" target=scenes-target draft="$2" shards="$3.tar" cache="$3.cache" lr=0.002 \
     picture=optional "${@:4}"
