@@ -58,7 +58,7 @@ struct CostFit: Sendable {
   func cost(_ amounts: [Double]) -> Double { speed * zip(amounts, shares).reduce(0) { $0 + $1.0 * $1.1 } }
 
   /// Measurements of a kind that count as much as what the fit says of it.
-  private static let trust = 8.0
+  private static let trust = 4.0
 
   /// What these amounts cost by the shares, and by how far the kind was off them when it was measured itself.
   func cost(_ amounts: [Double], kind: Int) -> Double {

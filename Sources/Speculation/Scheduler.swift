@@ -67,6 +67,11 @@ package struct Scheduler: Sendable {
   private var roundsWithout = 0
   /// The most answers that have been measured together.
   private var mostAnswers = 0
+  /// Rounds that have been measured, by the count of answers that they are nearest to from above.
+  private var rounds: [Int: Int] = [:]
+  /// By how much a count of answers that was measured once may be better than it seemed; by less, with the root of how
+  /// often it was measured.
+  private static let hope = 0.02
   /// Rounds since there were more than ever before: memory or the input may not allow more.
   private var roundsSinceGrowth = 0
   private var roundsSinceChoice = Scheduler.settleInterval
@@ -146,7 +151,11 @@ package struct Scheduler: Sendable {
       guard fixedGamma == nil, hasDrafted else { return self.rate(answers, fixedGamma ?? 0) }
       return (0...Self.maximumGamma).map { self.rate(answers, $0) }.max() ?? 0
     }
-    let rates = Self.counts.filter { $0 <= max(1, limit) }.map { (answers: $0, rate: rate($0)) }
+    // What was measured seldom may be better than it seemed: else one slow spell of the machine would rule it out for good.
+    func hope(_ answers: Int) -> Double {
+      rate(answers) * (1 + Self.hope / Double(1 + rounds[answers, default: 0]).squareRoot())
+    }
+    let rates = Self.counts.filter { $0 <= max(1, limit) }.map { (answers: $0, rate: hope($0)) }
     let best = rates.map(\.rate).max() ?? 0
     // The fewest that are as good as the best: fewer caches, sooner answers.
     let chosen = rates.first { $0.rate >= best * 0.997 }?.answers ?? 1
@@ -155,7 +164,7 @@ package struct Scheduler: Sendable {
       roundsSinceGrowth < Self.settleInterval
     {
       inFlight = next
-    } else if rate(chosen) > rate(min(limit, inFlight)) * 1.002 || inFlight > limit {
+    } else if hope(chosen) > hope(min(limit, inFlight)) * 1.002 || inFlight > limit {
       inFlight = chosen
     }
     return inFlight
@@ -193,6 +202,7 @@ package struct Scheduler: Sendable {
     verifying.add(load.amounts, cost: verify, kind: load.kind)
     roundsSinceGrowth = load.answers > mostAnswers ? 0 : roundsSinceGrowth + 1
     roundsSinceChoice += 1
+    rounds[Self.counts.last { $0 <= load.answers } ?? 1, default: 0] += 1
     mostAnswers = max(mostAnswers, load.answers)
     fewestRows = min(fewestRows, load.answers * load.rows)
     mostRows = max(mostRows, load.answers * load.rows)
