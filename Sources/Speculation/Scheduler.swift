@@ -67,11 +67,11 @@ package struct Scheduler: Sendable {
   private var roundsWithout = 0
   /// The most answers that have been measured together.
   private var mostAnswers = 0
-  /// Rounds that have been measured, by the count of answers that they are nearest to from above.
-  private var rounds: [Int: Int] = [:]
-  /// By how much a count of answers that was measured once may be better than it seemed; by less, with the root of how
-  /// often it was measured.
-  private static let hope = 0.02
+  /// Rounds that were measured with each of `counts`, or with more answers and fewer than the next.
+  private var measuredRounds: [Int: Int] = [:]
+  /// By what share a count of answers may be better than it seemed before it was measured; by less, with the root of how
+  /// often it was.
+  private static let doubt = 0.02
   /// Rounds since there were more than ever before: memory or the input may not allow more.
   private var roundsSinceGrowth = 0
   private var roundsSinceChoice = Scheduler.settleInterval
@@ -153,7 +153,7 @@ package struct Scheduler: Sendable {
     }
     // What was measured seldom may be better than it seemed: else one slow spell of the machine would rule it out for good.
     func hope(_ answers: Int) -> Double {
-      rate(answers) * (1 + Self.hope / Double(1 + rounds[answers, default: 0]).squareRoot())
+      rate(answers) * (1 + Self.doubt / Double(1 + measuredRounds[answers, default: 0]).squareRoot())
     }
     let rates = Self.counts.filter { $0 <= max(1, limit) }.map { (answers: $0, rate: hope($0)) }
     let best = rates.map(\.rate).max() ?? 0
@@ -202,7 +202,7 @@ package struct Scheduler: Sendable {
     verifying.add(load.amounts, cost: verify, kind: load.kind)
     roundsSinceGrowth = load.answers > mostAnswers ? 0 : roundsSinceGrowth + 1
     roundsSinceChoice += 1
-    rounds[Self.counts.last { $0 <= load.answers } ?? 1, default: 0] += 1
+    measuredRounds[Self.counts.last { $0 <= load.answers } ?? 1, default: 0] += 1
     mostAnswers = max(mostAnswers, load.answers)
     fewestRows = min(fewestRows, load.answers * load.rows)
     mostRows = max(mostRows, load.answers * load.rows)
