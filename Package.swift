@@ -37,8 +37,8 @@ let package = Package(
     .executableTarget(
       name: "benchmarks",
       dependencies: [
-        "Images", "Pipeline", "Models", "Tensors", "Speculation", "Training", "Evaluation", "Roofline", "CKernels",
-        "COpenBLAS", "JSON",
+        "Stages", "Images", "Pipeline", "PipeLanguage", "Models", "Tensors", "Speculation", "Training", "Evaluation",
+        "Roofline", "CKernels", "COpenBLAS", "JSON",
       ],
       path: "Sources/Benchmarks",
       exclude: ["pillow.py", "training.py"]),

@@ -1,109 +1,127 @@
 import Evaluation
 import Foundation
-import JSON
 import Models
+import PipeLanguage
+import Pipeline
+import Stages
 
-/// Captions of the shipped family with many records in flight: what `gamma=auto` makes of it, against fixed choices.
+/// Captions of the shipped family with many records in flight: what `gamma=auto in-flight=auto` makes of them, against
+/// fixed choices.
 ///
-/// Whole runs of `massv-pipe`, a fixed one always between two automatic ones, so that a machine whose speed drifts is the
-/// same for both sides. After ROUNDS of all choices come twice as many of the three that are closest, and those alone say
-/// which is best: the best of many noisy numbers is partly luck. RECORDS says of how many scenes.
+/// All choices stand side by side in one process, over the same encoded pictures and the same weights, and answer some
+/// records each in turn: a machine whose speed drifts is the same for all. Each of ROUNDS begins anew, with schedulers that
+/// know nothing. RECORDS says of how many scenes.
 func benchmarkInFlight() throws {
   let environment = ProcessInfo.processInfo.environment
-  let rounds = environment["ROUNDS"].flatMap(Int.init) ?? 4
-  let bench = try InFlightBench(records: environment["RECORDS"].flatMap(Int.init) ?? 600)
-  defer { bench.remove() }
+  let rounds = environment["ROUNDS"].flatMap(Int.init) ?? 8
+  let bench = try InFlightBench(records: environment["RECORDS"].flatMap(Int.init) ?? 1200)
   let fixed = [
-    (1, 5), (4, 1), (4, 2), (4, 3), (8, 2), (8, 3), (12, 3), (16, 3), (16, 4), (32, 2), (32, 3), (64, 0),
-  ].map(InFlightChoice.init)
-  print("in-flight: tokens/s of drafting and verifying, and how auto compares (medians; 95 % of resampled medians)")
-  let all = try bench.compare(fixed, rounds: rounds)
-  let closest = fixed.indices.sorted { all[$0] < all[$1] }.prefix(3).map { fixed[$0] }
-  print("  again, the closest three:")
-  _ = try bench.compare(closest, rounds: 2 * rounds)
+    (1, 5), (4, 1), (4, 2), (4, 3), (8, 2), (8, 3), (12, 3), (16, 3), (16, 4), (32, 2), (32, 3), (64, 3), (64, 0),
+  ].map { InFlightChoice(inFlight: "\($0.0)", gamma: "\($0.1)") }
+  let choices = [InFlightChoice(inFlight: "auto", gamma: "auto")] + fixed
+  var measured = choices.map { _ in (tokens: [Double](), seconds: [Double]()) }
+  for _ in 0..<rounds {
+    for (index, found) in try bench.round(choices).enumerated() {
+      measured[index].tokens.append(found.tokens)
+      measured[index].seconds.append(found.seconds)
+    }
+  }
+  let speeds = measured.map { $0.tokens.reduce(0, +) / $0.seconds.reduce(0, +) }
+  print("in-flight: tokens/s of drafting and verifying, and how much faster auto is (95 % of resampled rounds)")
+  print("  auto: \(formatted(speeds[0], 0)); chose \(bench.remark)")
+  for (index, choice) in choices.enumerated().dropFirst() {
+    let interval = Bootstrap(seed: 0).interval(
+      [measured[0].tokens, measured[0].seconds, measured[index].tokens, measured[index].seconds]
+    ) { $0[0] / $0[1] / ($0[2] / $0[3]) }
+    print(
+      "  \(choice.inFlight) in flight, γ \(choice.gamma): \(formatted(speeds[index], 0)); auto "
+        + percent(speeds[0] / speeds[index])
+        + (interval.map { " (\(percent($0.low)) to \(percent($0.high)))" } ?? ""))
+  }
 }
 
-/// A fixed number of records in flight and a fixed γ.
+/// Records in flight and γ, as `--set` takes them.
 private struct InFlightChoice {
-  var inFlight: Int
-  var gamma: Int
+  var inFlight: String
+  var gamma: String
 }
 
-private struct InFlightBench {
-  private let folder: URL
-  private var shard: URL { folder.appendingPathComponent("scenes.tar") }
+/// Hands out records that were made before.
+private final class Replay: Stage {
+  private var records: ArraySlice<Record>
 
-  init(records: Int) throws {
-    folder = FileManager.default.temporaryDirectory.appendingPathComponent("massv-in-flight-\(getpid())")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    try run(["pipelines/scenes.pipe", "count=\(records)", "seed=77", "tasks=[captions]"], input: nil, output: shard)
+  init(_ records: [Record]) { self.records = records[...] }
+
+  func next() throws(RunFailure) -> Record? { records.popFirst() }
+}
+
+private final class InFlightBench {
+  private let pipe: SourceText
+  private var resources: [String: any Sendable] = [:]
+  /// Encoded and asked, not yet drafted for.
+  private var records: [Record] = []
+  /// What the automatic choice said of itself last.
+  private(set) var remark = ""
+
+  init(records count: Int) throws {
+    let models = repository.appendingPathComponent("examples/models").path
+    pipe = SourceText(
+      name: "in-flight",
+      text: """
+        let target  = model   path="\(models)/scenes-target"
+        let drafter = drafter path="\(models)/scenes-massv" target=target
+        scenes count=\(count) seed=77 tasks=[captions] | decode | encode model=target | project model=drafter
+        | prompt model=target text="Describe this image." | draft model=drafter | verify model=target temperature=0
+        """)
+    let bound = try BoundPipe(pipe, catalog: .standard)
+    let context = context()
+    for resource in bound.resources {
+      var arguments = resource.arguments
+      arguments.resources = resources
+      resources[resource.name] = try resource.definition.load(arguments, context)
+    }
+    let asked = try link(bound.chains[0].prefix { $0.definition.declaration.name != "draft" }, EndOfStream(), context)
+    while let record = try asked.next() { records.append(record) }
   }
 
-  func remove() { try? FileManager.default.removeItem(at: folder) }
+  private func context() -> RunContext {
+    var options = RunContext.Options()
+    options.threads = ProcessInfo.processInfo.activeProcessorCount
+    return RunContext(options: options)
+  }
 
-  /// Prints what became of each choice; returns the medians of automatic beside fixed speed.
-  func compare(_ choices: [InFlightChoice], rounds: Int) throws -> [Double] {
-    var rates = choices.map { _ in [Double]() }
-    var automatic = rates
-    _ = try tokensPerSecond(inFlight: "auto", gamma: "auto")
-    for _ in 0..<rounds {
-      var before = try tokensPerSecond(inFlight: "auto", gamma: "auto")
-      for (index, choice) in choices.enumerated() {
-        rates[index].append(try tokensPerSecond(inFlight: "\(choice.inFlight)", gamma: "\(choice.gamma)"))
-        let after = try tokensPerSecond(inFlight: "auto", gamma: "auto")
-        automatic[index].append((before + after) / 2)
-        before = after
+  private func link(
+    _ calls: some Sequence<BoundCall>, _ source: any Stage, _ context: RunContext
+  ) throws -> any Stage {
+    var last = source
+    for call in calls {
+      var arguments = call.arguments
+      arguments.resources = resources
+      last = try call.definition.make(StageInputs(arguments: arguments, upstream: last), context)
+    }
+    return last
+  }
+
+  /// Answers all records with every choice, a few records each in turn: tokens, and seconds of drafting and verifying.
+  func round(_ choices: [InFlightChoice]) throws -> [(tokens: Double, seconds: Double)] {
+    let sides = try choices.map { choice in
+      let bound = try BoundPipe(
+        pipe, catalog: .standard,
+        overrides: Overrides(settings: ["draft.tokens=\(choice.gamma)", "verify.in-flight=\(choice.inFlight)"]))
+      let context = context()
+      return (last: try link(bound.chains[0].suffix(2), Replay(records), context), context: context)
+    }
+    for _ in stride(from: 0, to: records.count, by: 10) {
+      for side in sides {
+        for _ in 0..<10 { _ = try side.last.next() }
       }
     }
-    return choices.indices.map { index in
-      let ratios = zip(automatic[index], rates[index]).map { $0 / $1 }
-      let interval = resampledMedians(ratios)
-      print(
-        "  \(choices[index].inFlight) in flight, γ \(choices[index].gamma): \(formatted(median(rates[index]), 0)); auto "
-          + "\(formatted(median(automatic[index]), 0)), \(percent(median(ratios))) "
-          + "(\(percent(interval.low)) to \(percent(interval.high)))")
-      return median(ratios)
-    }
-  }
-
-  private func tokensPerSecond(inFlight: String, gamma: String) throws -> Double {
-    let stats = folder.appendingPathComponent("stats.json")
-    try run(
-      [
-        "pipelines/caption.pipe", "gamma=\(gamma)", "--set", "verify.in-flight=\(inFlight)", "--stats", stats.path,
-      ], input: shard, output: folder.appendingPathComponent("captions.jsonl"))
-    let found = try JSONValue(parsing: Array(try Data(contentsOf: stats)))
-    let seconds = ["draft", "verify"].compactMap { found["seconds"]?[$0]?.double }.reduce(0, +)
-    return (found["tokens"]?.double ?? 0) / seconds
-  }
-
-  /// Runs the tool that was built beside this one.
-  private func run(_ arguments: [String], input: URL?, output: URL) throws {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
-      .appendingPathComponent("massv-pipe")
-    process.arguments = ["run"] + arguments + ["--progress", "none"]
-    process.currentDirectoryURL = repository
-    process.standardInput = try input.map { try FileHandle(forReadingFrom: $0) } ?? FileHandle.nullDevice
-    _ = FileManager.default.createFile(atPath: output.path, contents: nil)
-    process.standardOutput = try FileHandle(forWritingTo: output)
-    try process.run()
-    process.waitUntilExit()
-    guard process.terminationStatus == 0 else {
-      throw ModelError("in-flight: massv-pipe ended with \(process.terminationStatus)")
+    remark = sides[0].context.meter.reading.notes["schedule"] ?? ""
+    return sides.map { side in
+      let reading = side.context.meter.reading
+      return (Double(reading["tokens"]), ["draft", "verify"].reduce(0) { $0 + (reading.seconds[$1] ?? 0) })
     }
   }
 }
-
-private func median(_ values: [Double]) -> Double { Bootstrap.quantile(values.sorted(), 0.5) }
 
 private func percent(_ ratio: Double) -> String { String(format: "%+.1f %%", 100 * (ratio - 1)) }
-
-/// Between what 95 % of the medians lie of as many values drawn from these with replacement.
-private func resampledMedians(_ values: [Double]) -> (low: Double, high: Double) {
-  var generator = SystemRandomNumberGenerator()
-  let medians = (0..<1000).map { _ in
-    median(values.indices.map { _ in values[Int.random(in: values.indices, using: &generator)] })
-  }.sorted()
-  return (Bootstrap.quantile(medians, 0.025), Bootstrap.quantile(medians, 0.975))
-}
