@@ -40,7 +40,11 @@ struct CostFit: Sendable {
     }
     var measured = cost / speed
     var entry = kinds[kind] ?? Kind(amounts: amounts, cost: measured, count: 0, lastSeen: 0)
-    if measured < entry.cost / 2 { entry.count = 0 }
+    if measured < entry.cost / 2 {
+      // What held it up then also held up what else was measured in those days and seldom since.
+      entry.count = 0
+      kinds = kinds.filter { $0.key == kind || $0.value.count > 2 }
+    }
     if entry.count > 0 { measured = min(measured, 1.4 * entry.cost) }
     entry.count = min(Self.memory, entry.count + 1)
     entry.cost += (measured - entry.cost) / entry.count

@@ -10,10 +10,12 @@ package struct Scheduler: Sendable {
   package static let maximumGamma = 8
   /// The most records in flight that it chooses.
   package static let maximumInFlight = 64
-  /// A choice stands for so many rounds before another is considered.
-  private static let settleInterval = 8
+  /// A choice stands for so many rounds before another is considered: for fewer where a round of many answers is long.
+  private static func settleInterval(_ answers: Int) -> Int { answers < 16 ? 8 : 4 }
   /// Records in flight that it chooses among: near neighbours cost alike, and so each is measured the more often.
   private static let counts = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64]
+  /// The one of `counts` that stands for so many answers.
+  private static func bucket(_ answers: Int) -> Int { counts.last { $0 <= answers } ?? 1 }
   /// Records in flight before anything has been measured.
   package static let firstInFlight = 4
 
@@ -34,16 +36,19 @@ package struct Scheduler: Sendable {
 
     fileprivate var kind: Int { answers * 1000 + rows }
 
-    /// Rows within the reach of few, of some, of many and of more than the caches hold; keys and values that are read, and
-    /// that are computed with.
+    /// Rows: all, those of which many share their weights and so take less each than the first, those beyond the reach of
+    /// few, of some and of many; keys and values that are read, and that are computed with.
     fileprivate var amounts: [Double] {
       let count = Double(answers * rows)
       let thousands = Double(cached) / 1000
-      return [1, count, max(0, count - 6), max(0, count - 24), max(0, count - 64), thousands, thousands * Double(rows)]
+      return [
+        1, count, min(48, count), max(0, count - 6), max(0, count - 24), max(0, count - 64), thousands,
+        thousands * Double(rows),
+      ]
     }
   }
 
-  private var verifying = CostFit(count: 7)
+  private var verifying = CostFit(count: 8)
   private var drafting = CostFit(count: 2)
   /// Seconds of reading a prompt by the drafter, which plain decoding does without, and the tokens that pay for it.
   private var reading = 0.0
@@ -67,14 +72,14 @@ package struct Scheduler: Sendable {
   private var roundsWithout = 0
   /// The most answers that have been measured together.
   private var mostAnswers = 0
-  /// Rounds that were measured with each of `counts`, or with more answers and fewer than the next.
-  private var measuredRounds: [Int: Int] = [:]
-  /// By what share a count of answers may be better than it seemed before it was measured; by less, with the root of how
-  /// often it was.
-  private static let doubt = 0.02
+  /// Rounds that were measured, by `bucket` and γ.
+  private var measuredRounds: [Int: [Int: Int]] = [:]
+  /// By what share a choice may be better than it seemed before it was measured; by less, with the root of how often it
+  /// was.
+  private static let doubt = 0.035
   /// Rounds since there were more than ever before: memory or the input may not allow more.
   private var roundsSinceGrowth = 0
-  private var roundsSinceChoice = Scheduler.settleInterval
+  private var roundsSinceChoice = Int.max / 2
   private var cachedEach = 0.0
   private var inFlight = Scheduler.firstInFlight
 
@@ -84,7 +89,6 @@ package struct Scheduler: Sendable {
 
   /// γ of the next round, for answers that leave it open.
   package mutating func nextGamma(answers: Int) -> Int {
-    defer { lastAnswers = answers }
     round += 1
     if trials < Self.trialGammas.count {
       guard isTrying else { return isPatienceOver(answers) ? 1 : 0 }
@@ -92,11 +96,11 @@ package struct Scheduler: Sendable {
       return Self.trialGammas[trials - 1]
     }
     if gamma == 0, isPatienceOver(answers) { return 2 }
-    guard round % Self.settleInterval == 0 || !hasChosen else { return gamma }
+    guard round % Self.settleInterval(answers) == 0 || !hasChosen else { return gamma }
     hasChosen = true
-    let best = (0...Self.maximumGamma).max { rate(answers, $0) < rate(answers, $1) } ?? 0
+    let best = (0...Self.maximumGamma).max { hope(answers, $0) < hope(answers, $1) } ?? 0
     // A change must promise something: a switch to and fro between equals would only cost.
-    if rate(answers, best) > rate(answers, gamma) * 1.02 {
+    if hope(answers, best) > hope(answers, gamma) * 1.005 {
       if gamma == 0 { patience = 64 }
       gamma = best
     }
@@ -143,31 +147,36 @@ package struct Scheduler: Sendable {
       return min(most, Self.firstInFlight)
     }
     // What was measured since the last choice changes little; more answers than ever before may change much.
-    guard roundsSinceChoice >= Self.settleInterval || roundsSinceGrowth == 0 else { return min(most, inFlight) }
+    guard roundsSinceChoice >= Self.settleInterval(lastAnswers) || roundsSinceGrowth == 0 else {
+      return min(most, inFlight)
+    }
     roundsSinceChoice = 0
     // No further than twice what has been measured, so that the next step is measured before the one after it.
     let limit = min(most, Self.maximumInFlight, 2 * mostAnswers)
-    func rate(_ answers: Int) -> Double {
-      guard fixedGamma == nil, hasDrafted else { return self.rate(answers, fixedGamma ?? 0) }
-      return (0...Self.maximumGamma).map { self.rate(answers, $0) }.max() ?? 0
-    }
-    // What was measured seldom may be better than it seemed: else one slow spell of the machine would rule it out for good.
     func hope(_ answers: Int) -> Double {
-      rate(answers) * (1 + Self.doubt / Double(1 + measuredRounds[answers, default: 0]).squareRoot())
+      guard fixedGamma == nil, hasDrafted else { return self.hope(answers, fixedGamma ?? 0) }
+      return (0...Self.maximumGamma).map { self.hope(answers, $0) }.max() ?? 0
     }
     let rates = Self.counts.filter { $0 <= max(1, limit) }.map { (answers: $0, rate: hope($0)) }
     let best = rates.map(\.rate).max() ?? 0
     // The fewest that are as good as the best: fewer caches, sooner answers.
     let chosen = rates.first { $0.rate >= best * 0.997 }?.answers ?? 1
-    // Costs have steps that no fit foresees: what is settled on has been measured against twice as many.
-    if let next = rates.last?.answers, next > mostAnswers, mostAnswers < 2 * chosen,
-      roundsSinceGrowth < Self.settleInterval
+    // Costs have steps that no fit foresees: while the most that were tried are nearly as good, more may be better still.
+    if let next = rates.last?.answers, next > mostAnswers, roundsSinceGrowth < Self.settleInterval(lastAnswers),
+      mostAnswers < 2 * chosen || hope(Self.bucket(mostAnswers)) > best * 0.95
     {
       inFlight = next
     } else if hope(chosen) > hope(min(limit, inFlight)) * 1.002 || inFlight > limit {
       inFlight = chosen
     }
     return inFlight
+  }
+
+  /// Tokens a second that these rounds may bring. What was measured seldom may be better than it seemed: else one slow spell
+  /// of the machine would rule it out for good.
+  private func hope(_ answers: Int, _ gamma: Int) -> Double {
+    let rounds = measuredRounds[Self.bucket(answers), default: [:]][gamma, default: 0]
+    return rate(answers, gamma) * (1 + Self.doubt / Double(1 + rounds).squareRoot())
   }
 
   /// Tokens a second that rounds of `answers` with γ proposals each promise.
@@ -202,7 +211,8 @@ package struct Scheduler: Sendable {
     verifying.add(load.amounts, cost: verify, kind: load.kind)
     roundsSinceGrowth = load.answers > mostAnswers ? 0 : roundsSinceGrowth + 1
     roundsSinceChoice += 1
-    measuredRounds[Self.counts.last { $0 <= load.answers } ?? 1, default: 0] += 1
+    lastAnswers = load.answers
+    measuredRounds[Self.bucket(load.answers), default: [:]][load.rows - 1, default: 0] += 1
     mostAnswers = max(mostAnswers, load.answers)
     fewestRows = min(fewestRows, load.answers * load.rows)
     mostRows = max(mostRows, load.answers * load.rows)
