@@ -16,7 +16,8 @@ func benchmarkInFlight() throws {
   let rounds = environment["ROUNDS"].flatMap(Int.init) ?? 8
   let bench = try InFlightBench(records: environment["RECORDS"].flatMap(Int.init) ?? 1200)
   let fixed = [
-    (1, 5), (4, 1), (4, 2), (4, 3), (8, 2), (8, 3), (12, 3), (16, 3), (16, 4), (32, 2), (32, 3), (48, 3), (64, 2), (64, 3),
+    (1, 5), (4, 1), (4, 2), (4, 3), (8, 2), (8, 3), (12, 3), (16, 3), (16, 4), (32, 2), (32, 3), (48, 3), (64, 2),
+    (64, 3),
     (64, 4), (64, 5), (64, 0),
   ].map { InFlightChoice(inFlight: "\($0.0)", gamma: "\($0.1)") }
   let choices = [InFlightChoice(inFlight: "auto", gamma: "auto")] + fixed

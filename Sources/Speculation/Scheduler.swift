@@ -163,7 +163,7 @@ package struct Scheduler: Sendable {
     let chosen = rates.first { $0.rate >= best * 0.997 }?.answers ?? 1
     // Costs have steps that no fit foresees: while the most that were tried are nearly as good, more may be better still.
     if let next = rates.last?.answers, next > mostAnswers, roundsSinceGrowth < Self.settleInterval(lastAnswers),
-      mostAnswers < 2 * chosen || hope(Self.bucket(mostAnswers)) > best * 0.95
+      mostAnswers < 2 * chosen || hope(Self.bucket(mostAnswers)) > best * 0.9
     {
       inFlight = next
     } else if hope(chosen) > hope(min(limit, inFlight)) * 1.002 || inFlight > limit {
