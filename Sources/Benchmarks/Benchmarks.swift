@@ -4,7 +4,7 @@ import Foundation
 ///
 /// `benchmarks [overhead|pictures|tokenizer|products|perplexity|schedule|in-flight|distillation|training]…`. Environment:
 /// PICTURES, a folder of JPEG files; PILLOW, a Python with Pillow; TOKENIZER, a `tokenizer.json`, and TEXT, a text file for
-/// it; MODEL, a model to read TEXT; TORCH, a Python with torch and transformers; ROUNDS and RECORDS, how much of in-flight.
+/// it; MODEL, a model to read TEXT; TORCH, a Python with torch and transformers; ROUNDS, RECORDS and CHOICES of in-flight.
 @main
 enum Benchmarks {
   static func main() throws {

@@ -10,16 +10,14 @@ import Stages
 ///
 /// All choices stand side by side in one process, over the same encoded pictures and the same weights, and answer some
 /// records each in turn: a machine whose speed drifts is the same for all. Each of ROUNDS begins anew, with schedulers that
-/// know nothing. RECORDS says of how many scenes.
+/// know nothing. RECORDS says of how many scenes, CHOICES what to compare with: records in flight and γ, as in "8:3 64:0".
 func benchmarkInFlight() throws {
   let environment = ProcessInfo.processInfo.environment
   let rounds = environment["ROUNDS"].flatMap(Int.init) ?? 8
   let bench = try InFlightBench(records: environment["RECORDS"].flatMap(Int.init) ?? 1200)
-  let fixed = [
-    (1, 5), (4, 1), (4, 2), (4, 3), (8, 2), (8, 3), (12, 3), (16, 3), (16, 4), (32, 2), (32, 3), (48, 3), (64, 2),
-    (64, 3),
-    (64, 4), (64, 5), (64, 0),
-  ].map { InFlightChoice(inFlight: "\($0.0)", gamma: "\($0.1)") }
+  let named = environment["CHOICES"] ?? "1:5 4:1 4:2 4:3 8:2 8:3 12:3 16:3 16:4 32:2 32:3 48:3 64:2 64:3 64:4 64:5 64:0"
+  let fixed = named.split(separator: " ").map { $0.split(separator: ":").map(String.init) }.filter { $0.count == 2 }
+    .map { InFlightChoice(inFlight: $0[0], gamma: $0[1]) }
   let choices = [InFlightChoice(inFlight: "auto", gamma: "auto")] + fixed
   var measured = choices.map { _ in (tokens: [Double](), seconds: [Double]()) }
   for _ in 0..<rounds {

@@ -74,6 +74,9 @@ struct CostFit: Sendable {
     return cost * (1 + weight * (known.cost / fitted - 1))
   }
 
+  /// Forgets what was measured of some kinds.
+  mutating func forget(_ isForgotten: (Int) -> Bool) { kinds = kinds.filter { !isForgotten($0.key) } }
+
   /// Coordinate descent from the last solution: few sweeps do, since one measurement moves it little.
   private mutating func solve() {
     var products = shares.map { _ in shares.map { _ in 0.0 } }

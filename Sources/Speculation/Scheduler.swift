@@ -35,6 +35,7 @@ package struct Scheduler: Sendable {
     }
 
     fileprivate var kind: Int { answers * 1000 + rows }
+    fileprivate static func answers(ofKind kind: Int) -> Int { kind / 1000 }
 
     /// Rows: all, those of which many share their weights and so take less each than the first, those beyond the reach of
     /// few, of some and of many; keys and values that are read, and that are computed with.
@@ -79,6 +80,8 @@ package struct Scheduler: Sendable {
   private static let doubt = 0.035
   /// Rounds since there were more than ever before: memory or the input may not allow more.
   private var roundsSinceGrowth = 0
+  /// Rounds without growth after which more answers are tried again; it doubles each time.
+  private var growthPatience = 16384
   private var roundsSinceChoice = Int.max / 2
   private var cachedEach = 0.0
   private var inFlight = Scheduler.firstInFlight
@@ -151,6 +154,7 @@ package struct Scheduler: Sendable {
       return min(most, inFlight)
     }
     roundsSinceChoice = 0
+    reconsiderMore(most)
     // No further than twice what has been measured, so that the next step is measured before the one after it.
     let limit = min(most, Self.maximumInFlight, 2 * mostAnswers)
     func hope(_ answers: Int) -> Double {
@@ -170,6 +174,16 @@ package struct Scheduler: Sendable {
       inFlight = chosen
     }
     return inFlight
+  }
+
+  /// Forgets now and then what many more answers were measured to cost: in a long run, the machine may not be what it was
+  /// then, and they are tried again.
+  private mutating func reconsiderMore(_ most: Int) {
+    guard roundsSinceGrowth > growthPatience, inFlight < min(most, Self.maximumInFlight) else { return }
+    (roundsSinceGrowth, growthPatience) = (0, 2 * growthPatience)
+    mostAnswers = max(1, lastAnswers)
+    verifying.forget { Load.answers(ofKind: $0) > 2 * mostAnswers }
+    measuredRounds = measuredRounds.filter { $0.key <= 2 * mostAnswers }
   }
 
   /// Tokens a second that these rounds may bring. What was measured seldom may be better than it seemed: else one slow spell
