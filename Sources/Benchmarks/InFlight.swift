@@ -1,6 +1,5 @@
 import Evaluation
 import Foundation
-import Models
 import PipeLanguage
 import Pipeline
 import Stages
@@ -111,9 +110,10 @@ private final class InFlightBench {
       let context = context()
       return (last: try link(bound.chains[0].suffix(2), Replay(records), context), context: context)
     }
-    for _ in stride(from: 0, to: records.count, by: 10) {
+    let inTurn = 10
+    for _ in stride(from: 0, to: records.count, by: inTurn) {
       for side in sides {
-        for _ in 0..<10 { _ = try side.last.next() }
+        for _ in 0..<inTurn { _ = try side.last.next() }
       }
     }
     remark = sides[0].context.meter.reading.notes["schedule"] ?? ""
