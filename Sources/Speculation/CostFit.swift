@@ -41,7 +41,7 @@ struct CostFit: Sendable {
     var measured = cost / speed
     var entry = kinds[kind] ?? Kind(amounts: amounts, cost: measured, count: 0, lastSeen: 0)
     if measured < entry.cost / 2 {
-      // What held it up then also held up what else was measured in those days and seldom since.
+      // What held it up then held up others too: of those, what was measured once or twice alone is known no longer.
       entry.count = 0
       kinds = kinds.filter { $0.key == kind || $0.value.count > 2 }
     }
