@@ -93,13 +93,12 @@ package final class BatchDecoder {
     let proposed = sessions.map(\.drafts.count)
     let load = Scheduler.Load(
       answers: sessions.count, rows: 1 + (proposed.max() ?? 0), cached: sessions.reduce(0) { $0 + $1.cache.length })
-    let before = sessions.map(\.answer.accepted)
+    let before = sessions.map(\.answer.tokens.count)
     let ((), verify) = timed(\.verify) { self.verify(sessions) }
-    let accepted = zip(sessions, before).map { $0.answer.accepted - $1 }
+    let brought = zip(sessions, before).map { $0.answer.tokens.count - $1 }
     scheduler.record(
-      load, steps: steps, accepted: accepted.reduce(0, +),
-      examined: zip(proposed, accepted).reduce(0) { $0 + min($1.0, $1.1 + 1) }, draft: draft - (readingSeconds - read),
-      verify: verify, isCatchingUp: !draftedLastRound)
+      load, steps: steps, proposed: proposed, brought: brought, draft: draft - (readingSeconds - read), verify: verify,
+      isCatchingUp: !draftedLastRound)
     draftedLastRound = steps > 0
     for session in sessions where session.isFinished { scheduler.recordEnd(tokens: session.answer.tokens.count) }
   }

@@ -1,10 +1,10 @@
 /// Chooses how many records to keep in flight and how many tokens to propose a round, from what rounds cost and what
 /// they bring.
 ///
-/// A round of B answers with γ proposals each costs V + γ·C and brings B · (1 − α^(γ+1)) / (1 − α) tokens. V, the target's
-/// pass, grows with its rows B(γ+1), slowly while they share the reading of the weights, and with the keys and values
-/// that it reads, once for each answer; C is a step of the drafter; α is how often a proposal stands. All of them are
-/// measured as the run goes. What is chosen changes the time a run takes, never a token.
+/// A round of B answers with γ proposals each costs V + γ·C and brings B · (1 + α₁ + α₁α₂ + …) tokens. V, the target's pass,
+/// grows with its rows B(γ+1), slowly while they share the reading of the weights, and with the keys and values that it
+/// reads, once for each answer; C is a step of the drafter; α is how often a proposal stands, by its place in the round. All
+/// of them are measured as the run goes. What is chosen changes the time a run takes, never a token.
 package struct Scheduler: Sendable {
   /// The largest γ it chooses.
   package static let maximumGamma = 8
@@ -56,8 +56,7 @@ package struct Scheduler: Sendable {
   private var answerTokens = 0.0
   private var draftedRounds = 0
   private var hasDrafted: Bool { draftedRounds > 0 }
-  private var tried = 1.0
-  private var stood = 0.5
+  private var acceptance = AcceptanceByPosition()
   private var round = 0
   private var gamma = 3
   /// What the first rounds try, to see what passes of few and of many rows cost.
@@ -197,17 +196,10 @@ package struct Scheduler: Sendable {
   private func rate(_ answers: Int, _ gamma: Int, acceptance: Double? = nil, drafting share: Double = 1) -> Double {
     let load = Load(answers: answers, rows: gamma + 1, cached: Int(cachedEach * Double(answers)))
     var seconds = verifying.cost(load.amounts, kind: load.kind)
-    seconds += share * Double(gamma) * drafting.cost([1, Double(answers)])
-    let tokens = Double(answers) * tokensARound(gamma, acceptance ?? min(0.999, stood / tried))
+    seconds += share * Double(gamma) * drafting.cost([1, Double(answers)], kind: answers)
+    let tokens = Double(answers) * self.acceptance.tokensARound(gamma, acceptance: acceptance)
     if gamma > 0, answerTokens > 0 { seconds += share * reading * tokens / answerTokens }
     return tokens / max(1e-9, seconds)
-  }
-
-  /// Tokens that a round of γ proposals brings an answer.
-  private func tokensARound(_ gamma: Int, _ alpha: Double) -> Double {
-    (0...gamma).reduce((sum: 0.0, chance: 1.0)) { state, _ in
-      (state.sum + state.chance, state.chance * alpha)
-    }.sum
   }
 
   // MARK: Measurements
@@ -216,11 +208,11 @@ package struct Scheduler: Sendable {
   ///
   /// - Parameters:
   ///   - steps: that the drafter took, each for all answers.
-  ///   - accepted: proposals that stood, `examined` those that were looked at, over all answers.
+  ///   - proposed, brought: proposals of each answer, and the tokens that it got.
   ///   - draft, verify: seconds; those of the drafter's steps alone, without its prompts.
   ///   - isCatchingUp: whether the drafter also read what was written while it was off.
   package mutating func record(
-    _ load: Load, steps: Int, accepted: Int, examined: Int, draft: Double, verify: Double, isCatchingUp: Bool
+    _ load: Load, steps: Int, proposed: [Int], brought: [Int], draft: Double, verify: Double, isCatchingUp: Bool
   ) {
     verifying.add(load.amounts, cost: verify, kind: load.kind)
     roundsSinceGrowth = load.answers > mostAnswers ? 0 : roundsSinceGrowth + 1
@@ -234,8 +226,7 @@ package struct Scheduler: Sendable {
     guard steps > 0 else { return }
     draftedRounds += 1
     if !isCatchingUp { drafting.add([1, Double(load.answers)], cost: draft / Double(steps), kind: load.answers) }
-    tried = tried * 0.95 + Double(examined)
-    stood = stood * 0.95 + Double(accepted)
+    acceptance.add(proposed: proposed, brought: brought)
   }
 
   /// What the drafter took to read a prompt.
@@ -259,8 +250,8 @@ package struct Scheduler: Sendable {
     }
     var text = "\(answers) in flight, γ \(gamma)"
     if hasDrafted {
-      let alpha = (stood / tried * 100).rounded() / 100
-      text += ", acceptance \(alpha), draft step \(milliseconds(drafting.cost([1, Double(answers)]))) ms"
+      let alpha = (acceptance.mean * 100).rounded() / 100
+      text += ", acceptance \(alpha), draft step \(milliseconds(drafting.cost([1, Double(answers)], kind: answers))) ms"
     }
     text += "; a pass of \(answers) rows \(pass(1))"
     if gamma > 0 { text += ", of \(answers * (gamma + 1)) \(pass(gamma + 1))" }

@@ -78,15 +78,14 @@ private struct World {
       rounds += 1
       let verify = seconds(load, isLater: tokens > records * answerTokens / 10)
       let error = 1 + noise * (Double(mp_mix(9 + seed << 20, rounds) % 1000) / 500 - 1)
-      var (accepted, examined) = (0, 0)
+      var brought: [Int] = []
       for index in live.indices {
         var count = 0
         while count < proposed, stands() { count += 1 }
-        accepted += count
-        examined += min(proposed, count + 1)
         let taken = min(count + 1, live[index].end - live[index].tokens)
         live[index].tokens += taken
         tokens += taken
+        brought.append(taken)
         if proposed > 0, !live[index].isRead {
           live[index].isRead = true
           time += reading / 1000
@@ -98,9 +97,8 @@ private struct World {
       let delay = (disturbed.contains(rounds) ? 40.0 : 1) * (isSlow ? slowdown : 1)
       clock += (draft + verify) * delay
       scheduler.record(
-        load, steps: proposed, accepted: accepted, examined: examined, draft: draft * delay,
-        verify: verify * delay * error,
-        isCatchingUp: false)
+        load, steps: proposed, proposed: live.map { _ in proposed }, brought: brought, draft: draft * delay,
+        verify: verify * delay * error, isCatchingUp: false)
       for done in live where done.tokens >= done.end { scheduler.recordEnd(tokens: done.tokens) }
       live.removeAll { $0.tokens >= $0.end }
     }
@@ -234,4 +232,34 @@ func disturbedRoundsAreForgotten(rounds: ClosedRange<UInt64>) {
   var odd = CostFit(count: 2)
   for round in 0..<50 { odd.add([1, Double(round % 5)], cost: 10 - Double(round % 5), kind: round % 5) }
   #expect(odd.shares.allSatisfy { $0 >= 0 })
+}
+
+/// First proposals that stand seldom and later ones that stand nearly always are told apart, and what no round has tried
+/// is taken to be as all others.
+@Test func proposalsAreCountedByTheirPlace() {
+  let chances = [0.5, 0.95, 0.8]
+  var acceptance = AcceptanceByPosition()
+  var draws = UInt64(0)
+  for _ in 0..<2000 {
+    let brought = (0..<8).map { _ in
+      var count = 0
+      while count < 3, Double(mp_mix(3, draws) >> 11) * 0x1p-53 < chances[count] {
+        (count, draws) = (count + 1, draws + 1)
+      }
+      draws += 1
+      return count + 1
+    }
+    acceptance.add(proposed: brought.map { _ in 3 }, brought: brought)
+  }
+  #expect(abs(acceptance.tokensARound(1) - 1.5) < 0.05)
+  #expect(abs(acceptance.tokensARound(3) - (1 + 0.5 + 0.475 + 0.38)) < 0.08)
+  #expect(acceptance.tokensARound(4) > acceptance.tokensARound(3) + 0.2)
+  #expect(acceptance.tokensARound(20) < 5)
+}
+
+/// A proposal that stands and ends the answer brings no token of the target's own.
+@Test func whatEndsAnAnswerBringsNothingFurther() {
+  var acceptance = AcceptanceByPosition()
+  for _ in 0..<500 { acceptance.add(proposed: [2], brought: [1]) }
+  #expect(acceptance.tokensARound(2) < 1.05)
 }
