@@ -79,7 +79,10 @@ package struct Scheduler: Sendable {
   private static let doubt = 0.035
   /// Rounds since there were more than ever before: memory or the input may not allow more.
   private var roundsSinceGrowth = 0
-  /// Rounds without growth after which more answers are tried again; it doubles each time.
+  /// Rounds without growth after which a few more answers are tried that never were, if they seem nearly as good; it
+  /// doubles each time.
+  private var stepPatience = 256
+  /// Rounds without growth after which it is forgotten what many more answers cost; it doubles each time.
   private var growthPatience = 16384
   private var roundsSinceChoice = Int.max / 2
   private var cachedEach = 0.0
@@ -165,10 +168,13 @@ package struct Scheduler: Sendable {
     // The fewest that are as good as the best: fewer caches, sooner answers.
     let chosen = rates.first { $0.rate >= best * 0.997 }?.answers ?? 1
     // Costs have steps that no fit foresees: while the most that were tried are nearly as good, more may be better still.
-    if let next = rates.last?.answers, next > mostAnswers, roundsSinceGrowth < Self.settleInterval(lastAnswers),
+    let isPatienceOver = roundsSinceGrowth > stepPatience
+    if let next = rates.last?.answers, next > mostAnswers,
+      isPatienceOver || roundsSinceGrowth < Self.settleInterval(lastAnswers),
       mostAnswers < 2 * chosen || hope(Self.bucket(mostAnswers)) > best * 0.9
     {
       inFlight = next
+      if isPatienceOver { (roundsSinceGrowth, stepPatience) = (0, 2 * stepPatience) }
     } else if hope(chosen) > hope(min(limit, inFlight)) * 1.002 || inFlight > limit {
       inFlight = chosen
     }
