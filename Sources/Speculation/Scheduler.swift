@@ -77,7 +77,7 @@ package struct Scheduler: Sendable {
   /// By what share a choice may be better than it seemed before it was measured; by less, with the root of how often it
   /// was.
   private static let doubt = 0.035
-  /// Rounds since there were more than ever before: memory or the input may not allow more.
+  /// Rounds since there were more than ever before, or since more were asked for: memory or the input may not allow more.
   private var roundsSinceGrowth = 0
   /// Rounds without growth after which a few more answers are tried that never were, if they seem nearly as good; it
   /// doubles each time.
@@ -168,13 +168,13 @@ package struct Scheduler: Sendable {
     // The fewest that are as good as the best: fewer caches, sooner answers.
     let chosen = rates.first { $0.rate >= best * 0.997 }?.answers ?? 1
     // Costs have steps that no fit foresees: while the most that were tried are nearly as good, more may be better still.
-    let isPatienceOver = roundsSinceGrowth > stepPatience
+    let isTimeForMore = roundsSinceGrowth > stepPatience
     if let next = rates.last?.answers, next > mostAnswers,
-      isPatienceOver || roundsSinceGrowth < Self.settleInterval(lastAnswers),
+      isTimeForMore || roundsSinceGrowth < Self.settleInterval(lastAnswers),
       mostAnswers < 2 * chosen || hope(Self.bucket(mostAnswers)) > best * 0.9
     {
       inFlight = next
-      if isPatienceOver { (roundsSinceGrowth, stepPatience) = (0, 2 * stepPatience) }
+      if isTimeForMore { (roundsSinceGrowth, stepPatience) = (0, 2 * stepPatience) }
     } else if hope(chosen) > hope(min(limit, inFlight)) * 1.002 || inFlight > limit {
       inFlight = chosen
     }

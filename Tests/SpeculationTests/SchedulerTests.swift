@@ -182,6 +182,20 @@ func manyAnswersAreTriedWhereFewSeemAsGood(distantRow: Double) {
   #expect(many > few * 1.08 && rates.allSatisfy { $0 > 0.97 * many }, "\(rates) of \(many), few \(few)")
 }
 
+/// Rounds that are held up while more and more answers are tried: those that were never reached are tried later.
+@Test func answersThatADisturbanceKeptFromBeingTriedAreTriedLater() {
+  var world = captions
+  (world.acceptance, world.spread, world.noise) = (0.92, 0.33, 0.05)
+  (world.furtherRow, world.distantRow) = (0.052, 0.036)
+  let many = world.run(inFlight: 64, gamma: 2).rate
+  let shares = (UInt64(7)...14).flatMap { first in
+    (UInt64(1)...5).map {
+      world.run(inFlight: nil, gamma: nil, disturbed: first...first + $0, seed: 1).rate / many
+    }
+  }
+  #expect(shares.allSatisfy { $0 > 0.97 }, "\(shares.sorted())")
+}
+
 /// What is chosen in 24 runs, as shares of the best fixed choice.
 private func sharesOfBest(_ world: World) -> (mean: Double, all: [Double], best: String) {
   let best = bestFixed(world)
