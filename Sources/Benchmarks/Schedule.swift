@@ -135,8 +135,8 @@ private final class Oracle: Proposer {
     inner.begin(prompt, capacity: capacity, reader, engine)
   }
 
-  func propose(_ count: Int, for sessions: [Session], _ engine: Engine) -> Int {
-    let steps = inner.propose(count, for: sessions, engine)
+  func propose(_ plan: DraftPlan, for sessions: [Session], _ engine: Engine) -> Int {
+    let steps = inner.propose(plan, for: sessions, engine)
     for session in sessions {
       let record = Int(session.request.key) ?? 0
       session.replaceDrafts { offset, _ in

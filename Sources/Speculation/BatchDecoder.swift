@@ -90,14 +90,18 @@ package final class BatchDecoder {
     let chosen = isOpen ? scheduler.nextGamma(answers: sessions.count) : 0
     let read = readingSeconds
     let (steps, draft) = timed(\.draft) { propose(drafting, chosen) }
-    let proposed = sessions.map(\.drafts.count)
+    let proposals = sessions.map { Proposed(count: $0.drafts.count, brought: 0, probabilities: $0.probabilities) }
+    let longest = proposals.map(\.count).max() ?? 0
     let load = Scheduler.Load(
-      answers: sessions.count, rows: 1 + (proposed.max() ?? 0), cached: sessions.reduce(0) { $0 + $1.cache.length })
+      answers: sessions.count, rows: 1 + (isOpen ? min(chosen, longest) : longest),
+      total: Double(proposals.reduce(sessions.count) { $0 + $1.count }),
+      cached: sessions.reduce(0) { $0 + $1.cache.length })
     let before = sessions.map(\.answer.tokens.count)
     let ((), verify) = timed(\.verify) { self.verify(sessions) }
-    let brought = zip(sessions, before).map { $0.answer.tokens.count - $1 }
+    var rounds = proposals
+    for index in rounds.indices { rounds[index].brought = sessions[index].answer.tokens.count - before[index] }
     scheduler.record(
-      load, steps: steps, proposed: proposed, brought: brought, draft: draft - (readingSeconds - read), verify: verify,
+      load, steps: steps, rounds: rounds, draft: draft - (readingSeconds - read), verify: verify,
       isCatchingUp: !draftedLastRound)
     draftedLastRound = steps > 0
     for session in sessions where session.isFinished { scheduler.recordEnd(tokens: session.answer.tokens.count) }
@@ -136,13 +140,13 @@ package final class BatchDecoder {
       let group = sessions.filter {
         $0.request.drafting?.proposer === drafting.proposer && $0.request.drafting?.gamma == drafting.gamma
       }
-      let count = drafting.gamma ?? chosen
-      if session !== group.first || count == 0 { continue }
+      let plan = drafting.gamma.map { DraftPlan(most: $0) } ?? scheduler.plan(chosen)
+      if session !== group.first || plan.most == 0 { continue }
       // The drafter reads a prompt when it is first asked: while drafting is off, it costs nothing.
       for one in group where one.proposalState == nil {
         one.proposalState = begin(one.request)
       }
-      steps += drafting.proposer.propose(count, for: group, engine)
+      steps += drafting.proposer.propose(plan, for: group, engine)
     }
     return steps
   }

@@ -40,12 +40,14 @@ struct CostFit: Sendable {
     }
     var measured = cost / speed
     var entry = kinds[kind] ?? Kind(amounts: amounts, cost: measured, count: 0, lastSeen: 0)
-    if measured < entry.cost / 2 {
+    // What a kind is measured with may be more or less of it than before.
+    let usual = entry.cost * (expected > 0 ? expected / max(1e-12, self.cost(entry.amounts)) : 1)
+    if measured < usual / 2 {
       // What held it up then held up others too: of those, what was measured once or twice alone is known no longer.
       entry.count = 0
       kinds = kinds.filter { $0.key == kind || $0.value.count > 2 }
     }
-    if entry.count > 0 { measured = min(measured, 1.4 * entry.cost) }
+    if entry.count > 0 { measured = min(measured, 1.4 * usual) }
     entry.count = min(Self.memory, entry.count + 1)
     entry.cost += (measured - entry.cost) / entry.count
     for index in amounts.indices { entry.amounts[index] += (amounts[index] - entry.amounts[index]) / entry.count }

@@ -32,12 +32,12 @@ package final class NGramProposer: Proposer {
     State(prompt.tokens)
   }
 
-  package func propose(_ count: Int, for sessions: [Session], _ engine: Engine) -> Int {
+  package func propose(_ plan: DraftPlan, for sessions: [Session], _ engine: Engine) -> Int {
     var most = 0
     for session in sessions {
       guard let state = session.proposalState as? State else { continue }
-      let guesses = Self.continuation(of: state.prompt + session.answer.tokens, count: min(count, session.room))
-      for token in guesses { session.propose(token) }
+      let guesses = Self.continuation(of: state.prompt + session.answer.tokens, count: min(plan.most, session.room))
+      for token in guesses where session.takesMore { session.propose(token) }
       most = max(most, guesses.count)
     }
     return most

@@ -42,10 +42,10 @@ package protocol Proposer: AnyObject, Sendable {
     _ prompt: DraftPrompt, capacity: Int, _ reader: PromptReader, _ engine: Engine
   ) -> any ProposalState
 
-  /// Fills the sessions' `drafts` with up to `count` tokens each, no more than a session has room for.
+  /// Fills the sessions' `drafts` as planned, with no more than a session takes.
   ///
   /// - Returns: how many steps the proposer took, each for all sessions together.
-  func propose(_ count: Int, for sessions: [Session], _ engine: Engine) -> Int
+  func propose(_ plan: DraftPlan, for sessions: [Session], _ engine: Engine) -> Int
 }
 
 /// What a proposer remembers of one answer.
@@ -113,33 +113,40 @@ package final class LanguageModelProposer: Proposer {
     return State(cache, promptTokens: count)
   }
 
-  package func propose(_ count: Int, for sessions: [Session], _ engine: Engine) -> Int {
+  package func propose(_ plan: DraftPlan, for sessions: [Session], _ engine: Engine) -> Int {
     for session in sessions { catchUp(session, engine) }
-    for step in 0..<count {
-      let drafting = sessions.filter { step < $0.room && $0.proposalState is State }
-      var tokens: [Int32] = []
-      var spans: [DecoderSpan] = []
+    var steps = 0
+    while steps < plan.most {
+      let drafting = sessions.filter { $0.takesMore && $0.drafts.count == steps && plan.goesOn($0.probabilities) }
+      var (states, tokens, spans) = ([Session](), [Int32](), [DecoderSpan]())
       for session in drafting {
         guard let state = session.proposalState as? State else { continue }
         let unread = state.unread(of: session)
         tokens += unread
+        states.append(session)
         spans.append(state.span(unread.count, asked: 1))
       }
-      if tokens.isEmpty { return step }
+      if tokens.isEmpty { break }
       let hidden = language.hiddenStates(language.embed(tokens), spans: spans, engine)
-      if let vocabulary = drafting.first?.vocabulary, drafting.allSatisfy(\.takesLargest) {
-        let largest = language.largestLogits(hidden, among: vocabulary, engine)
-        for (session, token) in zip(drafting, largest) { session.propose(token ?? 0) }
-        continue
-      }
-      let logits = language.logits(hidden, engine)
-      logits.withMutable { values in
-        for (row, session) in drafting.enumerated() {
-          session.draft(values + row * logits.columns, columns: logits.columns)
-        }
+      choose(hidden, states, weighs: plan.weighs, engine)
+      steps += 1
+    }
+    return steps
+  }
+
+  /// Adds a proposal to each of the sessions that these hidden states [sessions, hidden] are of.
+  private func choose(_ hidden: Tensor, _ sessions: [Session], weighs: Bool, _ engine: Engine) {
+    if !weighs, let vocabulary = sessions.first?.vocabulary, sessions.allSatisfy(\.takesLargest) {
+      let largest = language.largestLogits(hidden, among: vocabulary, engine)
+      for (session, token) in zip(sessions, largest) { session.propose(token ?? 0) }
+      return
+    }
+    let logits = language.logits(hidden, engine)
+    logits.withMutable { values in
+      for (row, session) in sessions.enumerated() {
+        session.propose(session.proposal(values + row * logits.columns, columns: logits.columns, weighs: weighs))
       }
     }
-    return count
   }
 
   /// Reads what was written while drafting was off, a few rows at a time, up to what one pass takes anyway.

@@ -23,14 +23,18 @@ package struct Scheduler: Sendable {
   package struct Load: Sendable {
     /// Answers that share the pass.
     package var answers: Int
-    /// Rows of each at most.
+    /// Rows of each, as they were meant to be: one more than γ.
     package var rows: Int
+    /// Rows of all, as they are.
+    package var total: Double
     /// Tokens in the caches of all.
     package var cached: Int
 
-    package init(answers: Int, rows: Int, cached: Int) {
+    /// - Parameter total: nil where every answer has its rows.
+    package init(answers: Int, rows: Int, total: Double? = nil, cached: Int) {
       self.answers = answers
       self.rows = rows
+      self.total = total ?? Double(answers * rows)
       self.cached = cached
     }
 
@@ -40,11 +44,11 @@ package struct Scheduler: Sendable {
     /// Rows: all, those of which many share their weights and so take less each than the first, those beyond the reach of
     /// few, of some and of many; keys and values that are read, and that are computed with.
     fileprivate var amounts: [Double] {
-      let count = Double(answers * rows)
+      let count = total
       let thousands = Double(cached) / 1000
       return [
         1, count, min(48, count), max(0, count - 6), max(0, count - 24), max(0, count - 64), thousands,
-        thousands * Double(rows),
+        thousands * total / Double(max(1, answers)),
       ]
     }
   }
@@ -57,6 +61,8 @@ package struct Scheduler: Sendable {
   private var draftedRounds = 0
   private var hasDrafted: Bool { draftedRounds > 0 }
   private var acceptance = AcceptanceByPosition()
+  /// Where drafters that know how sure they are stop.
+  private var lengths = DraftLengths()
   private var round = 0
   private var gamma = 3
   /// What the first rounds try, to see what passes of few and of many rows cost.
@@ -91,6 +97,9 @@ package struct Scheduler: Sendable {
   package init() {}
 
   // MARK: Choices
+
+  /// How the answers of a round propose γ tokens, where it was chosen here.
+  package func plan(_ gamma: Int) -> DraftPlan { lengths.plan(gamma) }
 
   /// γ of the next round, for answers that leave it open.
   package mutating func nextGamma(answers: Int) -> Int {
@@ -198,12 +207,27 @@ package struct Scheduler: Sendable {
     return rate(answers, gamma) * (1 + Self.doubt / Double(1 + rounds).squareRoot())
   }
 
+  /// What the target will read in a round of `answers` with γ proposals each.
+  private func load(_ answers: Int, _ gamma: Int) -> Load {
+    let proposals = lengths.isKnown ? lengths.proposals(gamma) : Double(gamma)
+    return Load(
+      answers: answers, rows: gamma + 1, total: Double(answers) * (1 + proposals),
+      cached: Int(cachedEach * Double(answers)))
+  }
+
   /// Tokens a second that rounds of `answers` with γ proposals each promise.
   private func rate(_ answers: Int, _ gamma: Int, acceptance: Double? = nil, drafting share: Double = 1) -> Double {
-    let load = Load(answers: answers, rows: gamma + 1, cached: Int(cachedEach * Double(answers)))
+    let load = load(answers, gamma)
     var seconds = verifying.cost(load.amounts, kind: load.kind)
-    seconds += share * Double(gamma) * drafting.cost([1, Double(answers)], kind: answers)
-    let tokens = Double(answers) * self.acceptance.tokensARound(gamma, acceptance: acceptance)
+    let steps = lengths.isKnown ? lengths.steps(gamma, answers: answers) : Double(gamma)
+    if steps > 0 {
+      let each = (load.total - Double(answers)) / steps
+      seconds += share * steps * drafting.cost([1, each], kind: answers)
+    }
+    let tokens =
+      Double(answers)
+      * (lengths.isKnown && acceptance == nil
+        ? lengths.tokensARound(gamma) : self.acceptance.tokensARound(gamma, acceptance: acceptance))
     if gamma > 0, answerTokens > 0 { seconds += share * reading * tokens / answerTokens }
     return tokens / max(1e-9, seconds)
   }
@@ -214,11 +238,11 @@ package struct Scheduler: Sendable {
   ///
   /// - Parameters:
   ///   - steps: that the drafter took, each for all answers.
-  ///   - proposed, brought: proposals of each answer, and the tokens that it got.
+  ///   - rounds: of each answer.
   ///   - draft, verify: seconds; those of the drafter's steps alone, without its prompts.
   ///   - isCatchingUp: whether the drafter also read what was written while it was off.
   package mutating func record(
-    _ load: Load, steps: Int, proposed: [Int], brought: [Int], draft: Double, verify: Double, isCatchingUp: Bool
+    _ load: Load, steps: Int, rounds: [Proposed], draft: Double, verify: Double, isCatchingUp: Bool
   ) {
     verifying.add(load.amounts, cost: verify, kind: load.kind)
     roundsSinceGrowth = load.answers > mostAnswers ? 0 : roundsSinceGrowth + 1
@@ -231,8 +255,12 @@ package struct Scheduler: Sendable {
     cachedEach += (Double(load.cached) / Double(max(1, load.answers)) - cachedEach) * (cachedEach == 0 ? 1 : 0.1)
     guard steps > 0 else { return }
     draftedRounds += 1
-    if !isCatchingUp { drafting.add([1, Double(load.answers)], cost: draft / Double(steps), kind: load.answers) }
-    acceptance.add(proposed: proposed, brought: brought)
+    if !isCatchingUp {
+      let each = (load.total - Double(load.answers)) / Double(steps)
+      drafting.add([1, each], cost: draft / Double(steps), kind: load.answers)
+    }
+    acceptance.add(proposed: rounds.map(\.count), brought: rounds.map(\.brought))
+    for round in rounds { lengths.add(round) }
   }
 
   /// What the drafter took to read a prompt.
@@ -251,7 +279,7 @@ package struct Scheduler: Sendable {
     let gamma = hasDrafted ? fixedGamma ?? (hasChosen ? gamma : 0) : 0
     let answers = min(inFlight, max(1, mostAnswers))
     func pass(_ rows: Int) -> String {
-      let load = Load(answers: answers, rows: rows, cached: Int(cachedEach * Double(answers)))
+      let load = load(answers, rows - 1)
       return "\(milliseconds(verifying.cost(load.amounts, kind: load.kind))) ms"
     }
     var text = "\(answers) in flight, γ \(gamma)"

@@ -1,4 +1,5 @@
 import CKernels
+import Foundation
 import Models
 import Tensors
 
@@ -123,6 +124,8 @@ package final class Session {
   package internal(set) var answer = Answer()
   /// This round's proposals.
   package private(set) var drafts: [Int32] = []
+  /// The drafter's probabilities of them, where they are asked for: not of one that ends the text.
+  private(set) var probabilities: [Float] = []
   package internal(set) var isFinished = false
   /// Whether the target's logits were no numbers: there is no answer then.
   package private(set) var isBroken = false
@@ -202,28 +205,60 @@ package final class Session {
     rules.sampling.process(logits, columns: columns, seen: seen, drafts: drafts.prefix(offset))
   }
 
-  /// Adds the drafter's choice for the next place to the proposals.
+  /// A token that a drafter proposes for the next place.
+  struct Proposal {
+    let token: Int32
+    /// The drafter's, nil where it was not asked for.
+    var probability: Float?
+    /// Log-probabilities of all tokens, for the rejection rule alone.
+    var row: [Float]?
+  }
+
+  /// The drafter's choice for the next place.
   ///
   /// It is made by the target's own rule and, under Gumbel coupling, with the target's own noise, so that equal
-  /// distributions choose equal tokens.
+  /// distributions choose equal tokens. It reads the answer and the proposals so far, and changes neither.
   ///
-  /// - Parameter logits: the drafter's row behind the answer and the proposals so far, `columns` values; it is used up.
-  package func draft(_ logits: UnsafeMutablePointer<Float>, columns: Int) {
-    guard rejects else { return drafts.append(chosen(logits, columns: columns, drafts.count).token) }
+  /// - Parameters:
+  ///   - logits: the drafter's row behind the answer and the proposals so far, `columns` values; it is used up.
+  ///   - weighs: whether its probability is asked for.
+  func proposal(_ logits: UnsafeMutablePointer<Float>, columns: Int, weighs: Bool) -> Proposal {
+    let (place, before) = (place(drafts.count), drafts.prefix(drafts.count))
+    if rules.sampling.temperature == 0 {
+      let token = rules.sampling.greedy(logits, columns: columns, seen: seen, drafts: before) ?? 0
+      guard weighs else { return Proposal(token: token) }
+      let count = min(columns, rules.sampling.vocabulary)
+      return Proposal(token: token, probability: exp(logits[Int(token)] - mp_log_sum_exp(logits, count)))
+    }
     let row = row(logits, columns, drafts.count)
-    draftRows.append(row)
-    let drawn = noise.draw(row, position: place(drafts.count), purpose: .draft)
-    drafts.append(drawn ?? Int32(max(0, mp_argmax(row, row.count))))
+    let drawn = noise.draw(row, position: place, purpose: rejects ? .draft : .token)
+    let token = drawn ?? Int32(max(0, mp_argmax(row, row.count)))
+    return Proposal(token: token, probability: weighs ? exp(row[Int(token)]) : nil, row: rejects ? row : nil)
+  }
+
+  /// Adds a token to the proposals.
+  func propose(_ proposal: Proposal) {
+    drafts.append(proposal.token)
+    if let row = proposal.row { draftRows.append(row) }
+    if let probability = proposal.probability, !rules.stops.contains(proposal.token) {
+      probabilities.append(probability.isNaN ? 0 : probability)
+    }
   }
 
   /// Adds a token that was guessed without any distribution to the proposals: a draw from one that knows it alone.
   package func propose(_ token: Int32) {
+    var proposal = Proposal(token: token)
     if rejects {
       var row = [Float](repeating: -.infinity, count: rules.sampling.vocabulary)
       if row.indices.contains(Int(token)) { row[Int(token)] = 0 }
-      draftRows.append(row)
+      proposal.row = row
     }
-    drafts.append(token)
+    propose(proposal)
+  }
+
+  /// Whether another token can be proposed: there is room for it, and text may go on behind the last.
+  package var takesMore: Bool {
+    drafts.count < room && drafts.last.map { !rules.stops.contains($0) } ?? true
   }
 
   /// Puts other tokens in the places of the proposals: for a proposer that guesses otherwise than a model does.
@@ -264,6 +299,7 @@ package final class Session {
     answer.drafted += drafts.count
     drafts = []
     draftRows = []
+    probabilities = []
     append(chosen)
     cache.truncate(to: request.prompt.count + answer.tokens.count - 1)
     proposalState?.rollBack(to: answer.tokens.count - 1)

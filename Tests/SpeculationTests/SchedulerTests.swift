@@ -97,7 +97,7 @@ private struct World {
       let delay = (disturbed.contains(rounds) ? 40.0 : 1) * (isSlow ? slowdown : 1)
       clock += (draft + verify) * delay
       scheduler.record(
-        load, steps: proposed, proposed: live.map { _ in proposed }, brought: brought, draft: draft * delay,
+        load, steps: proposed, rounds: brought.map { Proposed(count: proposed, brought: $0) }, draft: draft * delay,
         verify: verify * delay * error, isCatchingUp: false)
       for done in live where done.tokens >= done.end { scheduler.recordEnd(tokens: done.tokens) }
       live.removeAll { $0.tokens >= $0.end }
