@@ -90,7 +90,7 @@ package final class BatchDecoder {
     let chosen = isOpen ? scheduler.nextGamma(answers: sessions.count) : 0
     let read = readingSeconds
     let (steps, draft) = timed(\.draft) { propose(drafting, chosen) }
-    let proposals = sessions.map { Proposed(count: $0.drafts.count, brought: 0, probabilities: $0.probabilities) }
+    let proposals = sessions.map { Proposed(count: $0.drafts.count, brought: 0, guesses: $0.guesses) }
     let longest = proposals.map(\.count).max() ?? 0
     let load = Scheduler.Load(
       answers: sessions.count, rows: 1 + (isOpen ? min(chosen, longest) : longest),

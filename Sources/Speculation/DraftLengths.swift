@@ -6,13 +6,13 @@ package struct Proposed: Sendable {
   package var count: Int
   /// Tokens that the answer got: those that stood and, unless one of them ended it, the target's own.
   package var brought: Int
-  /// The drafter's probabilities of them, as far as text may go on behind them; empty where it knows none.
-  package var probabilities: [Float]
+  /// Those of them that text may go on behind, with how sure the drafter is; empty where it does not say.
+  package var guesses: [Guess]
 
-  package init(count: Int, brought: Int, probabilities: [Float] = []) {
+  package init(count: Int, brought: Int, guesses: [Guess] = []) {
     self.count = count
     self.brought = brought
-    self.probabilities = probabilities
+    self.guesses = guesses
   }
 }
 
@@ -86,16 +86,12 @@ struct DraftLengths: Sendable {
 
   /// Takes in what a round made of an answer.
   mutating func add(_ round: Proposed) {
-    guard round.count > 0, !round.probabilities.isEmpty else { return }
+    guard round.count > 0, !round.guesses.isEmpty else { return }
     var chances: [Double] = []
-    var chance = 1.0
-    for probability in round.probabilities {
-      chance *= confidence.chance(probability)
-      chances.append(chance)
-    }
+    for guess in round.guesses { chances.append((chances.last ?? 1) * confidence.chance(guess)) }
     for index in goals.indices { add(round, chances, to: &goals[index]) }
-    for (place, probability) in round.probabilities.prefix(round.brought).enumerated() {
-      confidence.add(probability, stood: place < round.brought - 1)
+    for (place, guess) in round.guesses.prefix(round.brought).enumerated() {
+      confidence.add(guess, stood: place < round.brought - 1)
     }
   }
 

@@ -124,8 +124,8 @@ package final class Session {
   package internal(set) var answer = Answer()
   /// This round's proposals.
   package private(set) var drafts: [Int32] = []
-  /// The drafter's probabilities of them, where they are asked for: not of one that ends the text.
-  private(set) var probabilities: [Float] = []
+  /// Those of them that text may go on behind, where it is asked for how sure the drafter is.
+  private(set) var guesses: [Guess] = []
   package internal(set) var isFinished = false
   /// Whether the target's logits were no numbers: there is no answer then.
   package private(set) var isBroken = false
@@ -241,7 +241,7 @@ package final class Session {
     drafts.append(proposal.token)
     if let row = proposal.row { draftRows.append(row) }
     if let probability = proposal.probability, !rules.stops.contains(proposal.token) {
-      probabilities.append(probability.isNaN ? 0 : probability)
+      guesses.append(Guess(token: proposal.token, probability: probability.isNaN ? 0 : probability))
     }
   }
 
@@ -299,7 +299,7 @@ package final class Session {
     answer.drafted += drafts.count
     drafts = []
     draftRows = []
-    probabilities = []
+    guesses = []
     append(chosen)
     cache.truncate(to: request.prompt.count + answer.tokens.count - 1)
     proposalState?.rollBack(to: answer.tokens.count - 1)
