@@ -38,8 +38,8 @@ void mp_sum(const float *x, const float *y, float *out, long count) {
 }
 
 float mp_log_sum_exp(const float *x, long count) {
-  float top = -INFINITY;
-  for (long i = 0; i < count; i++) top = x[i] > top ? x[i] : top;
+  long best = mp_argmax(x, count);
+  float top = best < 0 ? -INFINITY : x[best];
   if (!isfinite(top)) return top;
   return top + logf(MP_CALL(log_sum_exp, x, count, top));
 }

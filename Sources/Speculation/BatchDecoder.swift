@@ -182,14 +182,9 @@ package final class BatchDecoder {
     let places = zip(sessions, rows).flatMap { session, tokens in tokens.indices.map { (session, $0) } }
     logits.withMutable { values in
       // Every row's own choice, all at once; which of them count is seen afterwards.
-      let choices = [Session.Choice](unsafeUninitializedCapacity: places.count) { buffer, filled in
-        nonisolated(unsafe) let buffer = buffer
-        engine.parallel(places.count, work: places.count * logits.columns) { row in
-          let (session, offset) = places[row]
-          buffer.initializeElement(
-            at: row, to: session.choice(values + row * logits.columns, columns: logits.columns, offset))
-        }
-        filled = places.count
+      let choices = engine.map(places.count, work: places.count * logits.columns) { row in
+        let (session, offset) = places[row]
+        return session.choice(values + row * logits.columns, columns: logits.columns, offset)
       }
       end(sessions, rows, choices)
     }

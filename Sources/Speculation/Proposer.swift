@@ -142,12 +142,16 @@ package final class LanguageModelProposer: Proposer {
       return
     }
     let logits = language.logits(hidden, engine)
-    logits.withMutable { values in
-      for (row, session) in sessions.enumerated() {
-        session.propose(session.proposal(values + row * logits.columns, columns: logits.columns, weighs: weighs))
+    let proposals = logits.withMutable { values in
+      engine.map(sessions.count, work: sessions.count * logits.columns * Self.workOfChoice) { row in
+        sessions[row].proposal(values + row * logits.columns, columns: logits.columns, weighs: weighs)
       }
     }
+    for (session, proposal) in zip(sessions, proposals) { session.propose(proposal) }
   }
+
+  /// Multiplications that take as long as a logit: most of it is an exponential.
+  private static let workOfChoice = 8
 
   /// Reads what was written while drafting was off, a few rows at a time, up to what one pass takes anyway.
   private func catchUp(_ session: Session, _ engine: Engine) {

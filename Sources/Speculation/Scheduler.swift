@@ -260,7 +260,7 @@ package struct Scheduler: Sendable {
       drafting.add([1, each], cost: draft / Double(steps), kind: load.answers)
     }
     acceptance.add(proposed: rounds.map(\.count), brought: rounds.map(\.brought))
-    for round in rounds { lengths.add(round) }
+    lengths.add(rounds)
   }
 
   /// What the drafter took to read a prompt.

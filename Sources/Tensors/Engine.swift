@@ -38,6 +38,17 @@ package final class Engine: @unchecked Sendable {
   /// Whether work of about so many multiplications stays on the calling thread.
   func isSmall(_ work: Int) -> Bool { work <= Self.smallWork }
 
+  /// The results of body(0) … body(count - 1), which run on all threads, in no particular order.
+  ///
+  /// - Parameter work: about how many multiplications all of it takes; little work stays on the calling thread.
+  package func map<R>(_ count: Int, work: Int, _ body: (Int) -> R) -> [R] {
+    [R](unsafeUninitializedCapacity: count) { buffer, filled in
+      nonisolated(unsafe) let buffer = buffer
+      parallel(count, work: work) { buffer.initializeElement(at: $0, to: body($0)) }
+      filled = count
+    }
+  }
+
   /// Runs body(0) … body(count - 1) on all threads, in no particular order.
   ///
   /// - Parameter work: about how many multiplications all of it takes; little work stays on the calling thread.
