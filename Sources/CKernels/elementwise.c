@@ -41,7 +41,11 @@ float mp_log_sum_exp(const float *x, long count) {
   long best = mp_argmax(x, count);
   float top = best < 0 ? -INFINITY : x[best];
   if (!isfinite(top)) return top;
-  return top + logf(MP_CALL(log_sum_exp, x, count, top));
+  return top + logf(MP_CALL(sum_exp, x, count, top));
+}
+
+float mp_largest_probability(const float *x, long count, long best) {
+  return isfinite(x[best]) ? 1 / MP_CALL(sum_exp, x, count, x[best]) : 0;
 }
 
 long mp_argmax(const float *x, long count) { return MP_CALL(argmax, x, count); }

@@ -102,7 +102,7 @@ ACTIVATION(gelu_tanh, gelu_tanh16)
 ACTIVATION(gelu, gelu16)
 #undef ACTIVATION
 
-static float ISA(log_sum_exp)(const float *x, long count, float top) {
+static float ISA(sum_exp)(const float *x, long count, float top) {
   v8 sum = {0};
   for (long i = 0; i < count; i += 8) {
     long width = count - i < 8 ? count - i : 8;

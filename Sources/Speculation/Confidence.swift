@@ -45,8 +45,10 @@ package struct Confidence: Sendable {
 
   package init() {}
 
+  /// What is no number is as unlikely as can be.
   private static func place(_ probability: Float, of classes: Int) -> Int {
-    min(classes - 1, max(0, Int(probability * Float(classes))))
+    if probability >= 1 { return classes - 1 }
+    return probability > 0 ? Int(probability * Float(classes)) : 0
   }
 
   private static func tokenPlace(_ guess: Guess) -> Int {

@@ -117,7 +117,7 @@ package final class Session {
       let token = rules.sampling.greedy(logits, columns: columns, seen: seen, drafts: before) ?? 0
       guard weighs else { return Proposal(token: token) }
       let count = min(columns, rules.sampling.vocabulary)
-      return Proposal(token: token, probability: exp(logits[Int(token)] - mp_log_sum_exp(logits, count)))
+      return Proposal(token: token, probability: mp_largest_probability(logits, count, Int(token)))
     }
     let row = row(logits, columns, drafts.count)
     let drawn = noise.draw(row, position: place, purpose: rejects ? .draft : .token)
@@ -130,7 +130,7 @@ package final class Session {
     drafts.append(proposal.token)
     if let row = proposal.row { draftRows.append(row) }
     if let probability = proposal.probability, !rules.stops.contains(proposal.token) {
-      guesses.append(Guess(token: proposal.token, probability: probability.isNaN ? 0 : probability))
+      guesses.append(Guess(token: proposal.token, probability: probability))
     }
   }
 

@@ -17,6 +17,8 @@ private struct World {
   /// Milliseconds that the drafter takes to read a prompt.
   var reading = 0.0
   var acceptance: Double
+  /// Of proposals, the share that the drafter is in doubt of; of those, half stand.
+  var doubted = 0.0
   var records: Int
   var promptTokens = 100
   var answerTokens = 120
@@ -35,13 +37,13 @@ private struct World {
   var laterDistantRow: Double?
 
   func seconds(_ load: Scheduler.Load, isLater: Bool) -> Double {
-    let rows = load.answers * load.rows
+    let rows = Int(load.total)
     let last = pass.count - 1
     let further = furtherRow ?? pass[last] - pass[last - 1]
     let distant = Double(max(0, rows - 48)) * ((isLater ? laterDistantRow : nil) ?? distantRow ?? further)
     let base =
       rows <= pass.count ? pass[rows - 1] : pass[last] + Double(min(48, rows) - pass.count) * further + distant
-    return (base + Double(load.cached) / 1000 * (cached + cachedRow * Double(load.rows))) / 1000
+    return (base + Double(load.cached) / 1000 * (cached + cachedRow * load.total / Double(load.answers))) / 1000
   }
 
   func draftSeconds(_ answers: Int) -> Double { (step + stepAnswer * Double(answers)) / 1000 }
@@ -58,9 +60,19 @@ private struct World {
     var waiting = records
     var live: [(tokens: Int, isRead: Bool, end: Int)] = []
     var (time, clock, tokens, draws, rounds) = (0.0, 0.0, 0, UInt64(0), UInt64(0))
-    func stands() -> Bool {
+    func happens(_ chance: Double) -> Bool {
       draws += 1
-      return Double(mp_mix(7 + seed, draws) >> 11) * 0x1p-53 < acceptance
+      return Double(mp_mix(7 + seed, draws) >> 11) * 0x1p-53 < chance
+    }
+    /// What is proposed for an answer, and how many of the first of it stand.
+    func proposals(_ plan: DraftPlan) -> (guesses: [Guess], standing: Int) {
+      var (guesses, standing) = ([Guess](), 0)
+      while plan.goesOn(guesses) {
+        let isDoubted = happens(doubted)
+        if happens(isDoubted ? 0.5 : acceptance), standing == guesses.count { standing += 1 }
+        guesses.append(Guess(token: 0, probability: isDoubted ? 0.3 : 0.8))
+      }
+      return (guesses, standing)
     }
     while waiting > 0 || !live.isEmpty {
       var wanted = inFlight ?? scheduler.nextInFlight(most: most, fixedGamma: gamma)
@@ -71,17 +83,22 @@ private struct World {
         waiting -= 1
       }
       let proposed = gamma ?? scheduler.nextGamma(answers: live.count)
+      let plan = gamma == nil ? scheduler.plan(proposed) : DraftPlan(most: proposed)
+      let drafts = doubted > 0 ? live.map { _ in proposals(plan) } : []
+      let counts = doubted > 0 ? drafts.map(\.guesses.count) : live.map { _ in proposed }
       let load = Scheduler.Load(
-        answers: live.count, rows: proposed + 1, cached: live.reduce(0) { $0 + $1.tokens + promptTokens })
-      let draft = Double(proposed) * draftSeconds(live.count)
+        answers: live.count, rows: proposed + 1, total: Double(counts.reduce(live.count, +)),
+        cached: live.reduce(0) { $0 + $1.tokens + promptTokens })
+      let steps = counts.max() ?? 0
+      let draft = (0..<steps).reduce(0.0) { sum, step in sum + draftSeconds(counts.count { $0 > step }) }
       // Machines are never quite even. What is measured is off, the time that counts is not.
       rounds += 1
       let verify = seconds(load, isLater: tokens > records * answerTokens / 10)
       let error = 1 + noise * (Double(mp_mix(9 + seed << 20, rounds) % 1000) / 500 - 1)
       var brought: [Int] = []
       for index in live.indices {
-        var count = 0
-        while count < proposed, stands() { count += 1 }
+        var count = doubted > 0 ? drafts[index].standing : 0
+        while doubted == 0, count < proposed, happens(acceptance) { count += 1 }
         let taken = min(count + 1, live[index].end - live[index].tokens)
         live[index].tokens += taken
         tokens += taken
@@ -97,7 +114,11 @@ private struct World {
       let delay = (disturbed.contains(rounds) ? 40.0 : 1) * (isSlow ? slowdown : 1)
       clock += (draft + verify) * delay
       scheduler.record(
-        load, steps: proposed, rounds: brought.map { Proposed(count: proposed, brought: $0) }, draft: draft * delay,
+        load, steps: steps,
+        rounds: brought.indices.map {
+          Proposed(
+            count: counts[$0], brought: brought[$0], guesses: gamma == nil && doubted > 0 ? drafts[$0].guesses : [])
+        }, draft: draft * delay,
         verify: verify * delay * error, isCatchingUp: false)
       for done in live where done.tokens >= done.end { scheduler.recordEnd(tokens: done.tokens) }
       live.removeAll { $0.tokens >= $0.end }
@@ -148,6 +169,16 @@ private let captions = World(
   #expect(auto.rate > best.rate * 0.97, "\(auto), best \(best)")
 }
 
+/// A drafter that knows when it is in doubt: where it stops then, it brings more than any fixed γ can.
+@Test(arguments: [1, 64])
+func doubtsAreWorthMoreThanAnyFixedGamma(most: Int) {
+  var world = captions
+  (world.acceptance, world.doubted, world.records, world.most, world.spread) = (0.99, 0.15, 1000, most, 0.33)
+  let shares = sharesOfBest(world, runs: 8)
+  print("in doubt, \(most) in flight: \(shares)")
+  #expect(shares.all.allSatisfy { $0 > 1.03 }, "\(shares)")
+}
+
 /// A machine that is slow for seconds at a time, where few answers at once and very many are both better than some: what
 /// was measured in a slow spell is not held against a choice for good.
 @Test(arguments: [0.04, 0.052, 0.06])
@@ -196,10 +227,10 @@ func manyAnswersAreTriedWhereFewSeemAsGood(distantRow: Double) {
   #expect(shares.allSatisfy { $0 > 0.97 }, "\(shares.sorted())")
 }
 
-/// What is chosen in 24 runs, as shares of the best fixed choice.
-private func sharesOfBest(_ world: World) -> (mean: Double, all: [Double], best: String) {
+/// What is chosen in some runs, as shares of the best fixed choice.
+private func sharesOfBest(_ world: World, runs: UInt64 = 24) -> (mean: Double, all: [Double], best: String) {
   let best = bestFixed(world)
-  let shares = (1...24).map { world.run(inFlight: nil, gamma: nil, seed: $0).rate / best.rate }
+  let shares = (1...runs).map { world.run(inFlight: nil, gamma: nil, seed: $0).rate / best.rate }
   return (shares.reduce(0, +) / Double(shares.count), shares.sorted(), best.name)
 }
 

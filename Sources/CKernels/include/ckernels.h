@@ -194,6 +194,8 @@ int mp_resize_rgb(const uint8_t *in, long width, long height, uint8_t *out, long
 long mp_argmax(const float *x, long count);
 /// log(sum(exp(x))) in a fixed order; values of -infinity add nothing.
 float mp_log_sum_exp(const float *x, long count);
+/// The softmax's value at `best`, where the largest of all is; 0 where that is no number.
+float mp_largest_probability(const float *x, long count, long best);
 /// Logits into log-probabilities, in place. The largest goes first: where they are large, the sum would drown in its
 /// rounding.
 void mp_log_softmax(float *x, long count);
