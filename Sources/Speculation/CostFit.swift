@@ -12,6 +12,7 @@ struct CostFit: Sendable {
     var cost: Double
     var count: Double
     var lastSeen: Int
+    var group: Int?
   }
 
   private var kinds: [Int: Kind] = [:]
@@ -28,8 +29,12 @@ struct CostFit: Sendable {
   /// - Parameter count: how many shares there are.
   init(count: Int) { shares = Array(repeating: 0, count: count) }
 
-  /// Takes in that these amounts cost so much; `kind` is the same for amounts that are nearly the same.
-  mutating func add(_ amounts: [Double], cost: Double, kind: Int) {
+  /// Takes in that these amounts cost so much.
+  ///
+  /// - Parameters:
+  ///   - kind: the same for amounts that are nearly the same.
+  ///   - group: the same for kinds that the shares are likely to miss by as much.
+  mutating func add(_ amounts: [Double], cost: Double, kind: Int, group: Int? = nil) {
     let expected = self.cost(amounts)
     if kinds[kind] != nil || kinds.count > 1, cost > 4 * expected, doubted.insert(kind).inserted { return }
     doubted.remove(kind)
@@ -39,7 +44,7 @@ struct CostFit: Sendable {
       speed *= 1 + (drift - 1) * 0.02
     }
     var measured = cost / speed
-    var entry = kinds[kind] ?? Kind(amounts: amounts, cost: measured, count: 0, lastSeen: 0)
+    var entry = kinds[kind] ?? Kind(amounts: amounts, cost: measured, count: 0, lastSeen: 0, group: group)
     // What a kind is measured with may be more or less of it than before.
     let usual = entry.cost * (expected > 0 ? expected / max(1e-12, self.cost(entry.amounts)) : 1)
     if measured < usual / 2 {
@@ -61,7 +66,9 @@ struct CostFit: Sendable {
   }
 
   /// What these amounts cost by the shares as they stand.
-  func cost(_ amounts: [Double]) -> Double { speed * zip(amounts, shares).reduce(0) { $0 + $1.0 * $1.1 } }
+  func cost(_ amounts: [Double]) -> Double { speed * fitted(amounts) }
+
+  private func fitted(_ amounts: [Double]) -> Double { zip(amounts, shares).reduce(0) { $0 + $1.0 * $1.1 } }
 
   /// Measurements of a kind that count as much as what the fit says of it.
   private static let trust = 4.0
@@ -70,11 +77,26 @@ struct CostFit: Sendable {
   func cost(_ amounts: [Double], kind: Int) -> Double {
     let cost = cost(amounts)
     guard let known = kinds[kind] else { return cost }
-    let fitted = self.cost(known.amounts) / speed
-    guard fitted > 0 else { return cost }
-    let weight = known.count / (known.count + Self.trust)
-    return cost * (1 + weight * (known.cost / fitted - 1))
+    return cost * Miss(count: known.count, cost: known.cost, fitted: fitted(known.amounts)).factor
   }
+
+  /// What these amounts cost by the shares, and by how far all kinds of the group were off them.
+  func cost(_ amounts: [Double], group: Int) -> Double { cost(amounts) * (misses[group]?.factor ?? 1) }
+
+  /// What was measured, and what the shares say of it.
+  private struct Miss: Sendable {
+    var count = 0.0
+    var cost = 0.0
+    var fitted = 0.0
+
+    /// By what to multiply what the shares say: the more so, the more was measured.
+    var factor: Double {
+      guard fitted > 0 else { return 1 }
+      return 1 + count / (count + CostFit.trust) * (cost / fitted - 1)
+    }
+  }
+
+  private var misses: [Int: Miss] = [:]
 
   /// Forgets what was measured of some kinds.
   mutating func forget(_ isForgotten: (Int) -> Bool) { kinds = kinds.filter { !isForgotten($0.key) } }
@@ -98,6 +120,13 @@ struct CostFit: Sendable {
         let others = shares.indices.reduce(0) { $1 == row ? $0 : $0 + products[row][$1] * shares[$1] }
         shares[row] = max(0, (targets[row] - others) / own)
       }
+    }
+    misses = kinds.values.reduce(into: [:]) { misses, kind in
+      guard let group = kind.group else { return }
+      let known = misses[group] ?? Miss()
+      misses[group] = Miss(
+        count: known.count + kind.count, cost: known.cost + kind.count * kind.cost,
+        fitted: known.fitted + kind.count * fitted(kind.amounts))
     }
   }
 }

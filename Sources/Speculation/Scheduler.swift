@@ -38,8 +38,11 @@ package struct Scheduler: Sendable {
       self.cached = cached
     }
 
-    fileprivate var kind: Int { answers * 1000 + rows }
+    /// Nearly the same amounts.
+    fileprivate var kind: Int { answers * 1000 + Int((total / Double(max(1, answers))).rounded()) }
     fileprivate static func answers(ofKind kind: Int) -> Int { kind / 1000 }
+    /// As many answers, with proposals or without.
+    fileprivate var group: Int { answers * 2 + (rows > 1 ? 1 : 0) }
 
     /// Rows: all, those of which many share their weights and so take less each than the first, those beyond the reach of
     /// few, of some and of many; keys and values that are read, and that are computed with.
@@ -203,9 +206,12 @@ package struct Scheduler: Sendable {
   /// Tokens a second that these rounds may bring. What was measured seldom may be better than it seemed: else one slow spell
   /// of the machine would rule it out for good.
   private func hope(_ answers: Int, _ gamma: Int) -> Double {
-    let rounds = measuredRounds[Self.bucket(answers), default: [:]][gamma, default: 0]
+    let rounds = measuredRounds[Self.bucket(answers), default: [:]][measured(gamma), default: 0]
     return rate(answers, gamma) * (1 + Self.doubt / Double(1 + rounds).squareRoot())
   }
+
+  /// What a round of γ proposals counts as: where answers have γ only in the mean, rounds of one show what all cost.
+  private func measured(_ gamma: Int) -> Int { lengths.isKnown ? min(1, gamma) : gamma }
 
   /// What the target will read in a round of `answers` with γ proposals each.
   private func load(_ answers: Int, _ gamma: Int) -> Load {
@@ -218,7 +224,10 @@ package struct Scheduler: Sendable {
   /// Tokens a second that rounds of `answers` with γ proposals each promise.
   private func rate(_ answers: Int, _ gamma: Int, acceptance: Double? = nil, drafting share: Double = 1) -> Double {
     let load = load(answers, gamma)
-    var seconds = verifying.cost(load.amounts, kind: load.kind)
+    // Where answers have γ only in the mean, what differs from γ to γ is the rows alone.
+    var seconds =
+      lengths.isKnown
+      ? verifying.cost(load.amounts, group: load.group) : verifying.cost(load.amounts, kind: load.kind)
     let steps = lengths.isKnown ? lengths.steps(gamma, answers: answers) : Double(gamma)
     if steps > 0 {
       let each = (load.total - Double(answers)) / steps
@@ -244,11 +253,11 @@ package struct Scheduler: Sendable {
   package mutating func record(
     _ load: Load, steps: Int, rounds: [Proposed], draft: Double, verify: Double, isCatchingUp: Bool
   ) {
-    verifying.add(load.amounts, cost: verify, kind: load.kind)
+    verifying.add(load.amounts, cost: verify, kind: load.kind, group: load.group)
     roundsSinceGrowth = load.answers > mostAnswers ? 0 : roundsSinceGrowth + 1
     roundsSinceChoice += 1
     lastAnswers = load.answers
-    measuredRounds[Self.bucket(load.answers), default: [:]][load.rows - 1, default: 0] += 1
+    measuredRounds[Self.bucket(load.answers), default: [:]][measured(load.rows - 1), default: 0] += 1
     mostAnswers = max(mostAnswers, load.answers)
     fewestRows = min(fewestRows, load.answers * load.rows)
     mostRows = max(mostRows, load.answers * load.rows)
