@@ -117,7 +117,7 @@ package final class LanguageModelProposer: Proposer {
     for session in sessions { catchUp(session, engine) }
     var steps = 0
     while steps < plan.most {
-      let drafting = sessions.filter { $0.takesMore && $0.drafts.count == steps && plan.goesOn($0.guesses) }
+      let drafting = sessions.filter { $0.takesMore && $0.drafts.count == steps && plan.goesOn($0.guesses ?? []) }
       var (states, tokens, spans) = ([Session](), [Int32](), [DecoderSpan]())
       for session in drafting {
         guard let state = session.proposalState as? State else { continue }

@@ -291,7 +291,8 @@ package struct Scheduler: Sendable {
       let load = load(answers, rows - 1)
       return "\(milliseconds(verifying.cost(load.amounts, kind: load.kind))) ms"
     }
-    var text = "\(answers) in flight, γ \(gamma)"
+    var text =
+      "\(answers) in flight, γ \(gamma)\(lengths.isKnown && gamma > 0 && fixedGamma == nil ? " in the mean" : "")"
     if hasDrafted {
       let alpha = (acceptance.mean * 100).rounded() / 100
       text += ", acceptance \(alpha), draft step \(milliseconds(drafting.cost([1, Double(answers)], kind: answers))) ms"

@@ -13,8 +13,8 @@ package final class Session {
   package internal(set) var answer = Answer()
   /// This round's proposals.
   package private(set) var drafts: [Int32] = []
-  /// Those of them that text may go on behind, where it is asked for how sure the drafter is.
-  private(set) var guesses: [Guess] = []
+  /// Those of them that text may go on behind, with how sure the drafter is; nil where it was not asked or does not know.
+  private(set) var guesses: [Guess]?
   package internal(set) var isFinished = false
   /// Whether the target's logits were no numbers: there is no answer then.
   package private(set) var isBroken = false
@@ -129,9 +129,9 @@ package final class Session {
   func propose(_ proposal: Proposal) {
     drafts.append(proposal.token)
     if let row = proposal.row { draftRows.append(row) }
-    if let probability = proposal.probability, !rules.stops.contains(proposal.token) {
-      guesses.append(Guess(token: proposal.token, probability: probability))
-    }
+    guard let probability = proposal.probability else { return }
+    let isEnd = rules.stops.contains(proposal.token)
+    guesses = (guesses ?? []) + (isEnd ? [] : [Guess(token: proposal.token, probability: probability)])
   }
 
   /// Adds a token that was guessed without any distribution to the proposals: a draw from one that knows it alone.
@@ -188,7 +188,7 @@ package final class Session {
     answer.drafted += drafts.count
     drafts = []
     draftRows = []
-    guesses = []
+    guesses = nil
     append(chosen)
     cache.truncate(to: request.prompt.count + answer.tokens.count - 1)
     proposalState?.rollBack(to: answer.tokens.count - 1)

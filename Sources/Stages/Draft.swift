@@ -13,7 +13,8 @@ enum Draft {
       parameters: [
         ParameterDeclaration("model", .reference("drafter"), "the drafter"),
         ParameterDeclaration(
-          "tokens", .integerOrAuto(0...64), default: "auto", "draft tokens a round; auto weighs cost and acceptance"),
+          "tokens", .integerOrAuto(0...64), default: "auto",
+          "draft tokens a round; auto weighs cost and acceptance, and stops where the drafter is in doubt"),
       ])
   ) { inputs, context throws(RunFailure) in
     let drafter: DrafterResource = inputs.arguments.resource("model")

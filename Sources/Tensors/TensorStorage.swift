@@ -25,14 +25,17 @@ package func keepTensorMemory(upTo bytes: Int) { MemoryShelf.shared.keep(upTo: b
 private final class MemoryShelf: Sendable {
   static let shared = MemoryShelf()
 
-  /// Below, the system's own allocator is quick enough.
-  private static let smallest = 32 << 10
+  /// Below, blocks are twice as large as the next smaller ones: passes of few rows and of some more share them, and find
+  /// them in the processor's caches.
+  private static let fine = 32 << 10
+  private static let smallest = 512
   /// Beyond, a block is a model's weight or the like: it goes back to the system.
   private static let largest = 256 << 20
   private static let hugePage = 2 << 20
 
   private struct Shelves {
-    var blocks: [Int: [UInt]] = [:]
+    /// By `place`.
+    var blocks = [[UInt]](repeating: [], count: MemoryShelf.place(MemoryShelf.largest) + 1)
     var bytes = 0
     /// Bytes that are kept at most.
     var most = 512 << 20
@@ -40,21 +43,28 @@ private final class MemoryShelf: Sendable {
 
   private let shelves = Mutex(Shelves())
 
-  /// The size of the block that holds so many bytes: eight sizes between a power of two and the next.
+  /// The size of the block that holds so many bytes: eight sizes between a power of two and the next where they are large.
   static func size(_ bytes: Int) -> Int {
-    guard bytes >= smallest, bytes <= largest else { return bytes }
-    let step = 1 << (Int.bitWidth - 1 - bytes.leadingZeroBitCount - 3)
+    guard bytes <= largest else { return bytes }
+    if bytes <= smallest { return smallest }
+    let step = 1 << (exponent(bytes - 1) - (bytes > fine ? 3 : -1))
     return (bytes + step - 1) / step * step
+  }
+
+  private static func exponent(_ bytes: Int) -> Int { Int.bitWidth - 1 - bytes.leadingZeroBitCount }
+
+  /// Which of all sizes a block's is.
+  private static func place(_ size: Int) -> Int {
+    let exponent = exponent(size)
+    return 8 * exponent + (size >> (exponent - 3)) & 7
   }
 
   func keep(upTo bytes: Int) { shelves.withLock { $0.most = max($0.most, bytes) } }
 
-  private static func isKept(_ size: Int) -> Bool { (smallest...largest).contains(size) }
-
   func take(_ size: Int) -> UnsafeMutableRawPointer {
-    if Self.isKept(size) {
+    if size <= Self.largest {
       let found = shelves.withLock { shelves -> UInt? in
-        guard let block = shelves.blocks[size]?.popLast() else { return nil }
+        guard let block = shelves.blocks[Self.place(size)].popLast() else { return nil }
         shelves.bytes -= size
         return block
       }
@@ -68,10 +78,10 @@ private final class MemoryShelf: Sendable {
   }
 
   func give(_ place: UnsafeMutableRawPointer, _ size: Int) {
-    if Self.isKept(size) {
+    if size <= Self.largest {
       let isKept = shelves.withLock { shelves -> Bool in
         guard shelves.bytes + size <= shelves.most else { return false }
-        shelves.blocks[size, default: []].append(UInt(bitPattern: place))
+        shelves.blocks[Self.place(size)].append(UInt(bitPattern: place))
         shelves.bytes += size
         return true
       }

@@ -117,7 +117,7 @@ private struct World {
         load, steps: steps,
         rounds: brought.indices.map {
           Proposed(
-            count: counts[$0], brought: brought[$0], guesses: gamma == nil && doubted > 0 ? drafts[$0].guesses : [])
+            count: counts[$0], brought: brought[$0], guesses: gamma == nil && doubted > 0 ? drafts[$0].guesses : nil)
         }, draft: draft * delay,
         verify: verify * delay * error, isCatchingUp: false)
       for done in live where done.tokens >= done.end { scheduler.recordEnd(tokens: done.tokens) }
