@@ -4,7 +4,8 @@
 /// A round of B answers with γ proposals each costs V + γ·C and brings B · (1 + α₁ + α₁α₂ + …) tokens. V, the target's pass,
 /// grows with its rows B(γ+1), slowly while they share the reading of the weights, and with the keys and values that it
 /// reads, once for each answer; C is a step of the drafter; α is how often a proposal stands, by its place in the round. All
-/// of them are measured as the run goes. What is chosen changes the time a run takes, never a token.
+/// of them are measured as the run goes. Where drafters say how sure they are, γ is what answers have in the mean
+/// (`DraftLengths`). What is chosen changes the time a run takes, never a token.
 package struct Scheduler: Sendable {
   /// The largest γ it chooses.
   package static let maximumGamma = 8
@@ -18,43 +19,6 @@ package struct Scheduler: Sendable {
   private static func bucket(_ answers: Int) -> Int { counts.last { $0 <= answers } ?? 1 }
   /// Records in flight before anything has been measured.
   package static let firstInFlight = 4
-
-  /// What one pass of the target reads.
-  package struct Load: Sendable {
-    /// Answers that share the pass.
-    package var answers: Int
-    /// Rows of each, as they were meant to be: one more than γ.
-    package var rows: Int
-    /// Rows of all, as they are.
-    package var total: Double
-    /// Tokens in the caches of all.
-    package var cached: Int
-
-    /// - Parameter total: nil where every answer has its rows.
-    package init(answers: Int, rows: Int, total: Double? = nil, cached: Int) {
-      self.answers = answers
-      self.rows = rows
-      self.total = total ?? Double(answers * rows)
-      self.cached = cached
-    }
-
-    /// Nearly the same amounts.
-    fileprivate var kind: Int { answers * 1000 + Int((total / Double(max(1, answers))).rounded()) }
-    fileprivate static func answers(ofKind kind: Int) -> Int { kind / 1000 }
-    /// As many answers, with proposals or without.
-    fileprivate var group: Int { answers * 2 + (rows > 1 ? 1 : 0) }
-
-    /// Rows: all, those of which many share their weights and so take less each than the first, those beyond the reach of
-    /// few, of some and of many; keys and values that are read, and that are computed with.
-    fileprivate var amounts: [Double] {
-      let count = total
-      let thousands = Double(cached) / 1000
-      return [
-        1, count, min(48, count), max(0, count - 6), max(0, count - 24), max(0, count - 64), thousands,
-        thousands * total / Double(max(1, answers)),
-      ]
-    }
-  }
 
   private var verifying = CostFit(count: 8)
   private var drafting = CostFit(count: 2)
@@ -213,30 +177,32 @@ package struct Scheduler: Sendable {
   /// What a round of γ proposals counts as: where answers have γ only in the mean, rounds of one show what all cost.
   private func measured(_ gamma: Int) -> Int { lengths.isKnown ? min(1, gamma) : gamma }
 
-  /// What the target will read in a round of `answers` with γ proposals each.
-  private func load(_ answers: Int, _ gamma: Int) -> Load {
-    let proposals = lengths.isKnown ? lengths.proposals(gamma) : Double(gamma)
-    return Load(
+  /// What a round of γ proposals is likely to be: proposals and tokens of an answer, and the drafter's steps.
+  private func likely(_ answers: Int, _ gamma: Int) -> (proposals: Double, steps: Double, tokens: Double) {
+    guard lengths.isKnown else { return (Double(gamma), Double(gamma), acceptance.tokensARound(gamma)) }
+    return (lengths.proposals(gamma), lengths.steps(gamma, answers: answers), lengths.tokensARound(gamma))
+  }
+
+  /// Seconds that the target is likely to take for a round.
+  private func passSeconds(_ answers: Int, _ gamma: Int, proposals: Double) -> Double {
+    let load = Load(
       answers: answers, rows: gamma + 1, total: Double(answers) * (1 + proposals),
       cached: Int(cachedEach * Double(answers)))
+    // Where answers have γ only in the mean, what differs from γ to γ is the rows alone.
+    return lengths.isKnown
+      ? verifying.cost(load.amounts, group: load.group) : verifying.cost(load.amounts, kind: load.kind)
   }
 
   /// Tokens a second that rounds of `answers` with γ proposals each promise.
   private func rate(_ answers: Int, _ gamma: Int, acceptance: Double? = nil, drafting share: Double = 1) -> Double {
-    let load = load(answers, gamma)
-    // Where answers have γ only in the mean, what differs from γ to γ is the rows alone.
-    var seconds =
-      lengths.isKnown
-      ? verifying.cost(load.amounts, group: load.group) : verifying.cost(load.amounts, kind: load.kind)
-    let steps = lengths.isKnown ? lengths.steps(gamma, answers: answers) : Double(gamma)
-    if steps > 0 {
-      let each = (load.total - Double(answers)) / steps
-      seconds += share * steps * drafting.cost([1, each], kind: answers)
+    let likely = likely(answers, gamma)
+    var seconds = passSeconds(answers, gamma, proposals: likely.proposals)
+    if likely.steps > 0 {
+      let each = Double(answers) * likely.proposals / likely.steps
+      seconds += share * likely.steps * drafting.cost([1, each], kind: answers)
     }
-    let tokens =
-      Double(answers)
-      * (lengths.isKnown && acceptance == nil
-        ? lengths.tokensARound(gamma) : self.acceptance.tokensARound(gamma, acceptance: acceptance))
+    let each = acceptance.map { self.acceptance.tokensARound(gamma, acceptance: $0) } ?? likely.tokens
+    let tokens = Double(answers) * each
     if gamma > 0, answerTokens > 0 { seconds += share * reading * tokens / answerTokens }
     return tokens / max(1e-9, seconds)
   }
@@ -288,8 +254,7 @@ package struct Scheduler: Sendable {
     let gamma = hasDrafted ? fixedGamma ?? (hasChosen ? gamma : 0) : 0
     let answers = min(inFlight, max(1, mostAnswers))
     func pass(_ rows: Int) -> String {
-      let load = load(answers, rows - 1)
-      return "\(milliseconds(verifying.cost(load.amounts, kind: load.kind))) ms"
+      "\(milliseconds(passSeconds(answers, rows - 1, proposals: Double(rows - 1)))) ms"
     }
     var text =
       "\(answers) in flight, γ \(gamma)\(lengths.isKnown && gamma > 0 && fixedGamma == nil ? " in the mean" : "")"

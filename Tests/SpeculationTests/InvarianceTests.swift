@@ -133,6 +133,44 @@ private func tokensDoNotDependOnDrafterGammaThreadsOrNeighbours(settings: Sampli
   #expect(accepted["none"] == 0 && accepted["text"] ?? 0 > 100 && accepted["massv"] ?? 0 > 100)
 }
 
+/// A scheduler to which drafting seems to cost nothing, and which knows where a drafter stops.
+private func taughtScheduler(answers: Int) -> Scheduler {
+  var scheduler = Scheduler()
+  for round in 0..<400 {
+    let gamma = scheduler.nextGamma(answers: answers)
+    let rounds = (0..<answers).map { answer in
+      let isSure = (round + answer) % 3 > 0
+      return Proposed(
+        count: gamma, brought: isSure ? gamma + 1 : 1,
+        guesses: (0..<gamma).map { _ in Guess(token: 0, probability: isSure ? 0.9 : 0.1) })
+    }
+    scheduler.record(
+      Scheduler.Load(answers: answers, rows: gamma + 1, cached: 50 * answers), steps: gamma, rounds: rounds,
+      draft: 1e-7,
+      verify: 1e-3, isCatchingUp: false)
+  }
+  return scheduler
+}
+
+/// Where γ is chosen and drafting stops in doubt, each answer after another number of proposals, tokens stay the same.
+@Test(arguments: [settings(temperature: 0), settings(temperature: 0.7, topP: 0.9), settings(temperature: 1)])
+private func tokensDoNotDependOnWhereDraftingStops(settings: SamplingSettings) throws {
+  let cases = try Cases()
+  let plain = cases.decoder(threads: 1, settings: settings)
+    .answers(to: cases.requests(for: "none", gamma: 0), inFlight: 1).map(\.tokens)
+  var lengths: Set<Int> = []
+  for drafter in ["text", "massv"] {
+    for inFlight in [1, 4] {
+      let decoder = cases.decoder(threads: 2, settings: settings)
+      decoder.scheduler = taughtScheduler(answers: inFlight)
+      let answers = decoder.answers(to: cases.requests(for: drafter, gamma: nil), inFlight: inFlight)
+      #expect(answers.map(\.tokens) == plain, "\(drafter), \(inFlight) in flight")
+      lengths.formUnion(answers.flatMap { $0.log.map(\.proposed) })
+    }
+  }
+  #expect(lengths.count > 4 && lengths.max() ?? 0 > Scheduler.maximumGamma, "\(lengths.sorted())")
+}
+
 @Test func speculativeGreedyAnswersEqualTheReference() throws {
   let cases = try Cases()
   for (item, request) in zip(cases.requests, cases.requests(for: "massv", gamma: 5)) {
