@@ -15,7 +15,22 @@ struct CostFit: Sendable {
     var group: Int?
   }
 
+  /// What was measured, and what the shares say of it.
+  private struct Miss: Sendable {
+    var count = 0.0
+    var cost = 0.0
+    var fitted = 0.0
+
+    /// By what to multiply what the shares say: the more so, the more was measured.
+    var factor: Double {
+      guard fitted > 0 else { return 1 }
+      return 1 + count / (count + CostFit.trust) * (cost / fitted - 1)
+    }
+  }
+
   private var kinds: [Int: Kind] = [:]
+  /// By group, as of the last solution.
+  private var misses: [Int: Miss] = [:]
   private var speed = 1.0
   private var measurements = 0
   /// Kinds whose last measurement was not believed.
@@ -83,23 +98,11 @@ struct CostFit: Sendable {
   /// What these amounts cost by the shares, and by how far all kinds of the group were off them.
   func cost(_ amounts: [Double], group: Int) -> Double { cost(amounts) * (misses[group]?.factor ?? 1) }
 
-  /// What was measured, and what the shares say of it.
-  private struct Miss: Sendable {
-    var count = 0.0
-    var cost = 0.0
-    var fitted = 0.0
-
-    /// By what to multiply what the shares say: the more so, the more was measured.
-    var factor: Double {
-      guard fitted > 0 else { return 1 }
-      return 1 + count / (count + CostFit.trust) * (cost / fitted - 1)
-    }
-  }
-
-  private var misses: [Int: Miss] = [:]
-
   /// Forgets what was measured of some kinds.
-  mutating func forget(_ isForgotten: (Int) -> Bool) { kinds = kinds.filter { !isForgotten($0.key) } }
+  mutating func forget(_ isForgotten: (Int) -> Bool) {
+    kinds = kinds.filter { !isForgotten($0.key) }
+    solve()
+  }
 
   /// Coordinate descent from the last solution: few sweeps do, since one measurement moves it little.
   private mutating func solve() {

@@ -20,7 +20,8 @@ package struct DraftPlan: Sendable {
 
   /// Whether another token is to be proposed behind these.
   func goesOn(_ guesses: [Guess]) -> Bool {
-    guard guesses.count < most, let doubts, !guesses.isEmpty else { return guesses.count < most }
+    guard guesses.count < most else { return false }
+    guard let doubts, !guesses.isEmpty else { return true }
     return guesses.reduce(1) { $0 * doubts.confidence.chance($1) } >= doubts.threshold
   }
 }

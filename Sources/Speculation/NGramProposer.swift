@@ -36,9 +36,9 @@ package final class NGramProposer: Proposer {
     var most = 0
     for session in sessions {
       guard let state = session.proposalState as? State else { continue }
-      let guesses = Self.continuation(of: state.prompt + session.answer.tokens, count: min(plan.most, session.room))
-      for token in guesses where session.takesMore { session.propose(token) }
-      most = max(most, guesses.count)
+      let text = state.prompt + session.answer.tokens
+      for token in Self.continuation(of: text, count: plan.most) where session.takesMore { session.propose(token) }
+      most = max(most, session.drafts.count)
     }
     return most
   }

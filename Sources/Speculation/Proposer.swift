@@ -117,18 +117,17 @@ package final class LanguageModelProposer: Proposer {
     for session in sessions { catchUp(session, engine) }
     var steps = 0
     while steps < plan.most {
-      let drafting = sessions.filter { $0.takesMore && $0.drafts.count == steps && plan.goesOn($0.guesses ?? []) }
-      var (states, tokens, spans) = ([Session](), [Int32](), [DecoderSpan]())
-      for session in drafting {
-        guard let state = session.proposalState as? State else { continue }
+      var (drafting, tokens, spans) = ([Session](), [Int32](), [DecoderSpan]())
+      for session in sessions where session.takesMore && session.drafts.count == steps {
+        guard let state = session.proposalState as? State, plan.goesOn(session.guesses ?? []) else { continue }
         let unread = state.unread(of: session)
+        drafting.append(session)
         tokens += unread
-        states.append(session)
         spans.append(state.span(unread.count, asked: 1))
       }
       if tokens.isEmpty { break }
       let hidden = language.hiddenStates(language.embed(tokens), spans: spans, engine)
-      choose(hidden, states, weighs: plan.weighs, engine)
+      choose(hidden, drafting, weighs: plan.weighs, engine)
       steps += 1
     }
     return steps

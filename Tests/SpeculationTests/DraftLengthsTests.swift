@@ -1,4 +1,5 @@
 import CKernels
+import Foundation
 import Tensors
 import Testing
 
@@ -102,6 +103,17 @@ func whatOtherGammasBringIsKnown(gamma: Int) {
   }
 }
 
+/// The probability of the largest logit is the softmax's, and 0 where there is none.
+@Test(arguments: [1, 7, 600, 1009])
+func theLargestProbabilityIsTheSoftmaxs(count: Int) {
+  let logits = (0..<count).map { Float(mp_mix(4, UInt64($0)) % 2000) / 100 - 10 }
+  let best = mp_argmax(logits, count)
+  let sum = logits.reduce(0.0) { $0 + exp(Double($1) - Double(logits[best])) }
+  #expect(abs(Double(mp_largest_probability(logits, count, best)) * sum - 1) < 1e-5)
+  #expect(mp_largest_probability([-Float.infinity, -.infinity], 2, 0) == 0)
+  #expect(mp_largest_probability([.nan, 1], 2, 0) == 0 && mp_largest_probability([.infinity, 1], 2, 0) == 0)
+}
+
 /// Nothing is proposed behind a token that ends the answer, nor beyond its room.
 @Test func nothingIsProposedBehindAnEnd() {
   let rules = ChoiceRules(sampling: SamplingSettings(vocabulary: 9), seed: 0, stops: [7])
@@ -117,4 +129,11 @@ func whatOtherGammasBringIsKnown(gamma: Int) {
   let other = Session(request, cache: cache, rules: rules)
   for token in [Int32(1), 2, 3] { other.propose(token) }
   #expect(!other.takesMore && other.drafts.count == 3)
+  // Prompt lookup would go on with 2 7 3 1.
+  let (proposer, engine) = (NGramProposer(), Engine(threads: 1))
+  let text: [Int32] = [1, 2, 7, 3, 1]
+  let asked = Session(request, cache: cache, rules: rules)
+  asked.proposalState = proposer.begin(
+    DraftPrompt(tokens: text, embeddings: Tensor(rows: 5, columns: 1)), capacity: 4, PromptReader(), engine)
+  #expect(proposer.propose(DraftPlan(most: 4), for: [asked], engine) == 2 && asked.drafts == [2, 7])
 }

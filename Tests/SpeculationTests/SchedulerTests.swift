@@ -280,6 +280,19 @@ func disturbedRoundsAreForgotten(rounds: ClosedRange<UInt64>) {
   #expect(odd.shares.allSatisfy { $0 >= 0 })
 }
 
+/// Kinds of a group are off the shares together: what some of them showed counts for one that was never measured.
+@Test func aGroupIsMissedByAsMuch() {
+  var fit = CostFit(count: 2)
+  for round in 0..<400 {
+    let rows = Double(1 + round % 6)
+    fit.add([1, rows], cost: 5 + 2 * rows, kind: round % 6, group: 1)
+    if rows != 5 { fit.add([1, rows], cost: 1.2 * (5 + 2 * rows), kind: 10 + round % 6, group: 2) }
+  }
+  let (usual, dearer) = (fit.cost([1, 5], group: 1), fit.cost([1, 5], group: 2))
+  #expect(abs(usual - 15) < 0.3 && abs(dearer - 18) < 0.36, "\(usual), \(dearer)")
+  #expect(fit.cost([1, 5], group: 3) == fit.cost([1, 5]))
+}
+
 /// First proposals that stand seldom and later ones that stand nearly always are told apart, and what no round has tried
 /// is taken to be as all others.
 @Test func proposalsAreCountedByTheirPlace() {
