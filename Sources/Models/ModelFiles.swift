@@ -94,7 +94,23 @@ package struct ModelFiles: Sendable {
         path, seed: seed, layers: layers, isGemma: isGemma, tower: vision)
     }
     if let tower { throw ModelError("\(path) has weights of its own: expected none beside tower=\(tower)") }
+    try checkQuantisation()
     return try WeightStore(folder: path)
+  }
+
+  /// Throws where the configuration says that weights are stored in a way that is not read.
+  private func checkQuantisation() throws(ModelError) {
+    guard let quantisation = config.object("quantization_config") else { return }
+    guard try quantisation.text("quant_method") == "compressed-tensors" else {
+      throw quantisation.invalid("quant_method", expected: "\"compressed-tensors\"")
+    }
+    let readable = ["int-quantized", "pack-quantized", "naive-quantized", "mixed-precision", "dense"]
+    guard let format = try quantisation.text("format"), readable.contains(format) else {
+      throw quantisation.invalid("format", expected: "\"int-quantized\" or \"pack-quantized\"")
+    }
+    if case .object(let groups)? = quantisation.object("transform_config")?.json["config_groups"], !groups.isEmpty {
+      throw quantisation.invalid("transform_config", expected: "none")
+    }
   }
 
   /// The weights of the model whose tower this one begins with, which must be of its family.

@@ -42,7 +42,8 @@ enum Train {
         ParameterDeclaration(
           "recompute", .flag, default: "false", "layers are computed twice, which takes less memory and more time"),
         ParameterDeclaration(
-          "storage", .choice(["f32", "bf16"]), default: "f32", "how saved weights are stored; a run goes on from f32"),
+          "storage", .choice(WeightStorage.allCases.map(\.rawValue)), default: "f32",
+          "how saved weights are stored, q8 for layers' in 8 bits; a run goes on from f32"),
         ParameterDeclaration("checkpoint", .integer(1...(1 << 40)), default: "500", "steps between two saved states"),
         ParameterDeclaration(
           "log", .path(optional: true), default: "none", "a file for the steps' lines, none for standard output"),
@@ -57,7 +58,7 @@ private final class TrainStage: Stage {
   private let context: RunContext
   private let trainer: Trainer
   private let folder: DrafterFolder
-  private let storage: ElementType
+  private let storage: WeightStorage
   private let steps: Int
   private let accumulate: Int
   private let interval: Int
@@ -77,10 +78,11 @@ private final class TrainStage: Stage {
     accumulate = arguments.integer("accumulate")
     needsTeachers = arguments.text("objective") == Objective.kl.rawValue
     interval = arguments.integer("checkpoint")
-    storage = arguments.text("storage") == "bf16" ? .bf16 : .f32
+    storage = WeightStorage(rawValue: arguments.text("storage")) ?? .f32
     folder = DrafterFolder(path: arguments.text("save"), source: resource.folder, target: resource.target.target)
     trainer = try Self.trainer(resource, arguments)
-    let (folder, trainer) = (folder, trainer)
+    let (folder, trainer, storage) = (folder, trainer, storage)
+    try loading { try folder.check(trainer.student, storage) }
     if let found = try loading({ try Self.resume(folder, trainer, context) }) {
       state = found
       savedStep = found.step
@@ -124,7 +126,6 @@ private final class TrainStage: Stage {
   private static func resume(
     _ folder: DrafterFolder, _ trainer: Trainer, _ context: RunContext
   ) throws -> TrainingState? {
-    try folder.check()
     guard let state = try folder.state() else { return nil }
     guard context.options.resume else {
       throw ModelError(

@@ -8,18 +8,67 @@ package enum SafetensorsWriter {
   package struct Entry {
     let name: String
     let shape: [Int]
-    let type: ElementType
-    let values: Tensor
+    /// The format's own name of the element type.
+    let typeName: String
+    let elementBytes: Int
+    /// The bytes of some of the elements.
+    let bytes: (Range<Int>) -> [UInt8]
+
+    private init(
+      _ name: String, _ shape: [Int], _ typeName: String, elementBytes: Int, bytes: @escaping (Range<Int>) -> [UInt8]
+    ) {
+      self.name = name
+      self.shape = shape
+      self.typeName = typeName
+      self.elementBytes = elementBytes
+      self.bytes = bytes
+    }
 
     /// - Parameter type: what the values are rounded to.
     package init(name: String, shape: [Int], type: ElementType, values: Tensor) {
-      self.name = name
-      self.shape = shape
-      self.type = type
-      self.values = values
+      self.init(name, shape, type.rawValue, elementBytes: type.size) { range in
+        values.withValues { SafetensorsWriter.bytes(of: $0 + range.lowerBound, range.count, type) }
+      }
     }
 
-    fileprivate var byteCount: Int { values.count * type.size }
+    /// A matrix in whole numbers, and the scales of its groups of 32 columns: `NAME` and `NAME_scale`, as
+    /// compressed-tensors stores them. The columns are a multiple of 32.
+    package static func grouped(name: String, shape: [Int], values: Tensor) -> [Entry] {
+      precondition(shape.count == 2 && shape[1] % 32 == 0, "groups are whole")
+      return [
+        Entry(name, shape, "I8", elementBytes: 1) { range in
+          values.withValues { all in
+            stride(from: range.lowerBound, to: range.upperBound, by: 32).flatMap { wholeNumbers(all + $0) }
+          }
+        },
+        Entry(name + "_scale", [shape[0], shape[1] / 32], "BF16", elementBytes: 2) { range in
+          let scales = values.withValues { all in range.map { groupScale(all + 32 * $0) } }
+          return scales.withUnsafeBufferPointer { buffer in
+            buffer.baseAddress.map { SafetensorsWriter.bytes(of: $0, buffer.count, .bf16) } ?? []
+          }
+        },
+      ]
+    }
+
+    fileprivate var count: Int { shape.reduce(1, *) }
+    fileprivate var byteCount: Int { count * elementBytes }
+
+    /// What one step of a group of 32 is: a bf16, since that is what is stored.
+    private static func groupScale(_ group: UnsafePointer<Float>) -> Float {
+      let largest = (0..<32).reduce(Float(0)) { max($0, abs(group[$1])) }
+      var (scale, bits) = (largest / 127, UInt16(0))
+      mp_narrow_bf16(&scale, &bits, 1)
+      return Float(bitPattern: UInt32(bits) << 16)
+    }
+
+    private static func wholeNumbers(_ group: UnsafePointer<Float>) -> [UInt8] {
+      let scale = groupScale(group)
+      return (0..<32).map { index in
+        let steps = (group[index] / scale).rounded(.toNearestOrEven)
+        // Where nothing is but zeros, or what is no number, there are no steps.
+        return steps.isFinite ? UInt8(bitPattern: Int8(max(-127, min(127, steps)))) : 0
+      }
+    }
   }
 
   /// Writes all tensors and waits until the disk has them.
@@ -50,7 +99,7 @@ package enum SafetensorsWriter {
         writer.key(entry.name)
         writer.object { writer in
           writer.key("dtype")
-          writer.string(entry.type.rawValue)
+          writer.string(entry.typeName)
           writer.key("shape")
           writer.array { writer in for size in entry.shape { writer.integer(size) } }
           writer.key("data_offsets")
@@ -66,17 +115,9 @@ package enum SafetensorsWriter {
   }
 
   private static func write(_ entry: Entry, to descriptor: Int32, _ path: String) throws(WeightError) {
-    var result: Result<Void, WeightError> = .success(())
-    entry.values.withValues { values in
-      for first in stride(from: 0, to: entry.values.count, by: 1 << 16) {
-        let count = min(1 << 16, entry.values.count - first)
-        if case .failure = result { return }
-        result = Result { () throws(WeightError) in
-          try write(bytes(of: values + first, count, entry.type), to: descriptor, path)
-        }
-      }
+    for first in stride(from: 0, to: entry.count, by: 1 << 16) {
+      try write(entry.bytes(first..<min(first + 1 << 16, entry.count)), to: descriptor, path)
     }
-    try result.get()
   }
 
   private static func bytes(of values: UnsafePointer<Float>, _ count: Int, _ type: ElementType) -> [UInt8] {

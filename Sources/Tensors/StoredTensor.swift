@@ -117,11 +117,8 @@ package struct StoredTensor: @unchecked Sendable {
 
   /// Gives pages of a mapped file back to the system, once the values are elsewhere: they are read again when touched.
   func letGo() {
-    guard owner is MappedFile, order == nil else { return }
-    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
-    let first = (Int(bitPattern: start) + page - 1) / page * page
-    let last = Int(bitPattern: start + rows * Self.rowBytes(encoding, columns)) / page * page
-    if last > first { madvise(UnsafeMutableRawPointer(bitPattern: first), last - first, MADV_DONTNEED) }
+    guard let file = owner as? MappedFile, order == nil else { return }
+    file.letGo(UnsafeRawBufferPointer(start: start, count: rows * Self.rowBytes(encoding, columns)))
   }
 
   /// The values of one row as floats.

@@ -77,31 +77,50 @@ package final class WeightStore: Sendable {
     let index = single + ".index.json"
     let manager = FileManager.default
     if manager.fileExists(atPath: single) {
-      self.init(folder: folder, places: try Self.collect([single]))
+      self.init(folder: folder, places: try Self.places(of: Self.collect([single])))
     } else if manager.fileExists(atPath: index) {
-      self.init(folder: folder, places: try Self.openShards(index: index, folder: folder))
+      self.init(folder: folder, places: try Self.places(of: Self.openShards(index: index, folder: folder)))
     } else {
       throw WeightError("\(folder): expected \(name).safetensors or \(name).safetensors.index.json, found neither")
     }
   }
 
-  private static func collect(_ paths: [String]) throws(WeightError) -> [String: Place] {
-    var places: [String: Place] = [:]
+  private static func collect(_ paths: [String]) throws(WeightError) -> [String: CompressedTensor.Part] {
+    var parts: [String: CompressedTensor.Part] = [:]
     for path in paths {
       let file = try SafetensorsFile(path: path)
       for entry in file.entries {
-        let place = Place(path: path, shape: entry.shape, format: entry.typeName, byteCount: entry.bytes.count) {
-          () throws(WeightError) in try file.tensor(entry)
-        }
-        if let other = places.updateValue(place, forKey: entry.name) {
+        if let other = parts.updateValue(.init(file: file, entry: entry), forKey: entry.name) {
           throw WeightError("\(path): tensor \"\(entry.name)\" is also in \(other.path)")
         }
       }
     }
+    return parts
+  }
+
+  /// What can be had of what is stored: whole numbers and their scales are one tensor.
+  private static func places(of parts: [String: CompressedTensor.Part]) throws(WeightError) -> [String: Place] {
+    var places: [String: Place] = [:]
+    var folded: Set<String> = []
+    for scale in parts.keys where scale.hasSuffix("_scale") {
+      let name = String(scale.dropLast("_scale".count))
+      guard let tensor = try CompressedTensor(name, in: parts) else { continue }
+      folded.formUnion(tensor.parts)
+      places[name] = Place(
+        path: tensor.path, shape: tensor.shape, format: tensor.format, byteCount: tensor.byteCount
+      ) { () throws(WeightError) in try tensor.load() }
+    }
+    for (name, part) in parts where !folded.contains(name) {
+      places[name] = Place(
+        path: part.path, shape: part.entry.shape, format: part.entry.typeName, byteCount: part.entry.bytes.count
+      ) { () throws(WeightError) in try part.file.tensor(part.entry) }
+    }
     return places
   }
 
-  private static func openShards(index: String, folder: String) throws(WeightError) -> [String: Place] {
+  private static func openShards(
+    index: String, folder: String
+  ) throws(WeightError) -> [String: CompressedTensor.Part] {
     let file = try MappedFile(path: index)
     let json: JSONValue
     do { json = try JSONValue(parsing: file.bytes) } catch { throw WeightError("\(index): \(error)") }
@@ -115,13 +134,13 @@ package final class WeightStore: Sendable {
       }
       shards.insert(shard)
     }
-    let places = try collect(shards.sorted().map { folder + "/" + $0 })
+    let parts = try collect(shards.sorted().map { folder + "/" + $0 })
     for (name, value) in members {
-      guard let place = places[name], place.path == folder + "/" + (value.string ?? "") else {
+      guard let part = parts[name], part.path == folder + "/" + (value.string ?? "") else {
         throw WeightError("\(index): tensor \"\(name)\" is not in \(value.string ?? "")")
       }
     }
-    return places
+    return parts
   }
 
   /// The files that the tensors are in.

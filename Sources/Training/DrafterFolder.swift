@@ -18,6 +18,13 @@ package struct TrainingState: Sendable, Equatable {
   }
 }
 
+/// How saved weights are stored.
+package enum WeightStorage: String, Sendable, CaseIterable {
+  case f32, bf16
+  /// Matrices of the language model's layers in whole numbers with a scale for 32 of them, all else in bf16.
+  case q8
+}
+
 /// A folder that a drafter is saved to: the drafter as it is loaded, and under `training/` what a run goes on from.
 ///
 /// A state is written beside the folder and put in its place when all of it is on the disk: whatever happens, the folder
@@ -38,8 +45,14 @@ package struct DrafterFolder: Sendable {
   private var statePath: String { path + "/training/state.json" }
   private var optimizerPath: String { path + "/training/optimizer.safetensors" }
 
-  /// Throws where the path is something that this must not replace.
-  package func check() throws {
+  /// Throws where the path is something that this must not replace, or where weights cannot be stored in this way.
+  package func check(_ student: Student, _ storage: WeightStorage) throws {
+    let matrices = student.modelParameters.all.filter(Student.isLayerMatrix)
+    if storage == .q8, let odd = matrices.first(where: { $0.shape[1] % 32 != 0 }) {
+      throw ModelError(
+        "\(source): storage=q8: tensor \"\(odd.name)\": expected columns in whole groups of 32, found shape \(odd.shape)"
+      )
+    }
     let manager = FileManager.default
     guard manager.fileExists(atPath: path) else {
       let parent = URL(fileURLWithPath: path).deletingLastPathComponent().path
@@ -57,7 +70,7 @@ package struct DrafterFolder: Sendable {
   /// Writes the drafter and the run's state.
   ///
   /// - Parameter storage: what the weights are rounded to; the run goes on from its own numbers.
-  package func save(_ student: Student, _ optimizer: AdamW, _ state: TrainingState, storage: ElementType) throws {
+  package func save(_ student: Student, _ optimizer: AdamW, _ state: TrainingState, storage: WeightStorage) throws {
     let fresh = path + ".partial"
     let manager = FileManager.default
     try? manager.removeItem(atPath: fresh)
@@ -66,6 +79,9 @@ package struct DrafterFolder: Sendable {
       try copyFiles(to: fresh, withWeights: !student.changesModel)
       if student.changesModel {
         try write(student.modelParameters, to: fresh + "/model.safetensors", storage)
+        if let configuration = try StoredConfiguration(folder: source).bytes(storage) {
+          try durably(configuration, to: fresh + "/config.json")
+        }
       }
       if let projector = student.projector {
         try write(student.projectorParameters, to: fresh + "/projector.safetensors", storage)
@@ -94,9 +110,14 @@ package struct DrafterFolder: Sendable {
     }
   }
 
-  private func write(_ parameters: ParameterSet, to path: String, _ type: ElementType) throws(WeightError) {
-    try SafetensorsWriter.write(
-      parameters.all.map { .init(name: $0.name, shape: $0.shape, type: type, values: $0.storedValues) }, to: path)
+  private func write(_ parameters: ParameterSet, to path: String, _ storage: WeightStorage) throws(WeightError) {
+    let type: ElementType = storage == .f32 ? .f32 : .bf16
+    let entries = parameters.all.flatMap { parameter in
+      storage == .q8 && Student.isLayerMatrix(parameter)
+        ? SafetensorsWriter.Entry.grouped(name: parameter.name, shape: parameter.shape, values: parameter.values)
+        : [.init(name: parameter.name, shape: parameter.shape, type: type, values: parameter.storedValues)]
+    }
+    try SafetensorsWriter.write(entries, to: path)
   }
 
   private func write(_ optimizer: AdamW, to path: String) throws(WeightError) {

@@ -56,6 +56,11 @@ package struct Student: Sendable {
     return name.contains("visual.") || name.contains("vision_tower.") ? .vision : .language
   }
 
+  /// Whether this is a matrix in a layer of the language model: where most weights are.
+  static func isLayerMatrix(_ parameter: Parameter) -> Bool {
+    part(of: parameter.name) == .language && parameter.name.contains("layers.") && parameter.shape.count == 2
+  }
+
   /// What a batch has been read as.
   struct Reading {
     /// The last hidden states [rows, hidden], example behind example; nil where they were not asked for.

@@ -17,6 +17,8 @@ MAKERS = [
         for n in ("llava-hub", "llava-v5", "llama-text", "llama-massv")
     ],
     ("Tests/Fixtures/models/gguf/", "Tests/Fixtures/make_gguf.py"),
+    ("Tests/Fixtures/models/compressed/", "Tests/Fixtures/make_compressed.py"),
+    ("Tests/Fixtures/expected/compressed.json", "Tests/Fixtures/make_compressed.py"),
     ("Tests/Fixtures/models/", "Tests/Fixtures/make_models.py"),
     ("Tests/Fixtures/expected/torture.tsv", "Tests/Fixtures/make_torture.py"),
     ("Tests/Fixtures/expected/resize.json", "Tests/Fixtures/make_resize.py"),
