@@ -98,6 +98,8 @@ package struct StageDeclaration: Sendable {
   package let rebuilds: Rebuilding
   /// Whether the stage keeps a file open that it writes: it is built once, never behind what rebuilds it.
   package let keepsFile: Bool
+  /// Whether a call reads standard input to its end.
+  package let readsStandardInput: @Sendable (Arguments) -> Bool
   /// Fields that a call reads because of its arguments, by the words that name them: `emit fields=[text]`.
   package let readsNamed: @Sendable (Arguments) -> [ArgumentWord]
   /// What else is wrong with a call, known from the pipe alone.
@@ -107,6 +109,7 @@ package struct StageDeclaration: Sendable {
     _ name: String, _ place: Place, _ summary: String, reads: [String] = [], uses: [String] = [],
     writes: [String] = [], parameters: [ParameterDeclaration] = [], branch: Branch = .none,
     rebuilds: Rebuilding = .nothing, keepsFile: Bool = false,
+    readsStandardInput: @escaping @Sendable (Arguments) -> Bool = { _ in false },
     readsNamed: @escaping @Sendable (Arguments) -> [ArgumentWord] = { _ in [] },
     faults: @escaping @Sendable (BoundCall) -> [Diagnostic] = { _ in [] }
   ) {
@@ -120,6 +123,7 @@ package struct StageDeclaration: Sendable {
     self.branch = branch
     self.rebuilds = rebuilds
     self.keepsFile = keepsFile
+    self.readsStandardInput = readsStandardInput
     self.readsNamed = readsNamed
     self.faults = faults
   }

@@ -17,6 +17,7 @@ package final class RunContext: Sendable {
 
   package let options: Options
   package let meter: Meter
+  package let files: RunFiles
   /// Whether this is handed to links that are built a second time: what is counted once, when a link is built, has been.
   package let isRepeating: Bool
   private let wishes: Wishes
@@ -25,6 +26,7 @@ package final class RunContext: Sendable {
   package init(options: Options, meter: Meter = Meter()) {
     self.options = options
     self.meter = meter
+    files = RunFiles()
     isRepeating = false
     wishes = Wishes()
     stretches = Stretches()
@@ -33,6 +35,7 @@ package final class RunContext: Sendable {
   private init(repeating context: RunContext) {
     options = context.options
     meter = context.meter
+    files = context.files
     isRepeating = true
     wishes = context.wishes
     stretches = context.stretches

@@ -25,8 +25,11 @@ extension ParameterType {
   }
 
   private static func bounds(_ range: ClosedRange<Int>) -> String {
-    if range.lowerBound == .min { return "of 64 bits" }
-    return range.upperBound >= 1 << 40 ? "from \(range.lowerBound)" : "from \(range.lowerBound) to \(range.upperBound)"
+    if range.lowerBound == .min { return "from −2^63 to 2^63 − 1" }
+    let most = range.upperBound
+    if most == .max { return "from \(range.lowerBound) to 2^63 − 1" }
+    if most >= 1 << 40, most & (most - 1) == 0 { return "from \(range.lowerBound) to 2^\(most.trailingZeroBitCount)" }
+    return "from \(range.lowerBound) to \(most)"
   }
 
   private static func bounds(_ range: ClosedRange<Double>) -> String {
@@ -180,6 +183,7 @@ extension Value {
       if case .list = kind { return items }
       return [self]
     }
+    if text.dropFirst().dropLast().allSatisfy({ $0 == " " }) { return nil }
     if case .list(let values)? = Value(parsing: text)?.kind, values.allSatisfy({ $0.text != nil }) { return values }
     return text.contains("\"") ? nil : items
   }

@@ -1,8 +1,17 @@
 import PipeLanguage
 
-/// What is wrong with the order of stages: a chain without its source, a field that no earlier stage writes.
+/// What is wrong with the order of stages: a chain without its source, a field that no earlier stage writes, an input that
+/// was read before.
 func wiringErrors(_ chains: [[BoundCall]], catalog: Catalog) -> [Diagnostic] {
-  chains.flatMap { wiringErrors($0, available: nil, catalog: catalog) }
+  let readers = chains.compactMap(\.first).filter { call in
+    call.branch == nil && call.definition.declaration.readsStandardInput(call.arguments)
+  }
+  let late = readers.dropFirst().map { call in
+    Diagnostic(
+      "\"\(call.call.name.text)\" reads standard input, which an earlier chain has read to its end",
+      at: call.call.name.origin, hint: "name the files: \(call.call.name.text) shards=FILE")
+  }
+  return chains.flatMap { wiringErrors($0, available: nil, catalog: catalog) } + late
 }
 
 /// - Parameter available: fields that the stream carries where a branch begins, nil for a chain of its own.

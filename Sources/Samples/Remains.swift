@@ -25,10 +25,10 @@ package struct Remains: Sendable, Equatable {
 
   /// Reads what a file holds.
   ///
-  /// - Parameter most: lines of an uncompressed file behind this many do not count.
+  /// - Parameter see: is shown every whole line.
   /// - Returns: nil where there is no such file, or where it is no regular file and cannot be read again.
   package static func read(
-    path: String, layout: Layout, atMost most: Int = .max
+    path: String, layout: Layout, see: ([UInt8]) -> Void = { _ in }
   ) throws(OutputFailure) -> Remains? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {
@@ -39,22 +39,22 @@ package struct Remains: Sendable, Equatable {
     var status = stat()
     guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
     guard let decoder = Compression(path: path).makeDecoder() else {
-      return layout == .lines ? try lines(descriptor, path, most) : tar(descriptor, path)
+      return layout == .lines ? try lines(descriptor, path, see) : tar(descriptor, path)
     }
-    return try compressed(descriptor, path, decoder, layout)
+    return try compressed(descriptor, path, decoder, layout, see)
   }
 
   // MARK: Plain files
 
   private static func lines(
-    _ descriptor: Int32, _ path: String, _ most: Int
+    _ descriptor: Int32, _ path: String, _ see: ([UInt8]) -> Void
   ) throws(OutputFailure) -> Remains {
     var remains = Remains()
     var line: [UInt8] = []
     try chunks(descriptor, path) { chunk in
       for piece in chunk.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
-        if remains.records >= most { return }
         if piece.offset > 0 {
+          see(line)
           remains.keep(line)
           line = []
         }
@@ -109,7 +109,7 @@ package struct Remains: Sendable, Equatable {
   // MARK: Compressed files
 
   private static func compressed(
-    _ descriptor: Int32, _ path: String, _ decoder: any FrameDecoder, _ layout: Layout
+    _ descriptor: Int32, _ path: String, _ decoder: any FrameDecoder, _ layout: Layout, _ see: ([UInt8]) -> Void
   ) throws(OutputFailure) -> Remains {
     var frames = 0
     var frameStart = 0
@@ -129,12 +129,14 @@ package struct Remains: Sendable, Equatable {
         rest = UnsafeBufferPointer(rebasing: rest[step.used...])
         if step.endsFrame {
           frames += 1
+          if layout == .lines { lines(of: content).forEach(see) }
           previous = (frameStart, content)
           frameStart = offset
           content = []
         }
       }
     }
+    if layout == .lines { lines(of: content).forEach(see) }
     // The last frame with anything whole in it is written again, record by record.
     if content.isEmpty, frames > 0, let whole = previous {
       frames -= 1

@@ -141,7 +141,7 @@ package final class TarMembers {
       while failure == nil {
         let read = archive_read_data(archive, buffer.baseAddress, buffer.count)
         if read == 0 { return }
-        if read < 0 { failure = tornMember(path, size: Int(size), found: bytes.count) }
+        if read < 0 { failure = tornMember(path, size: Int(size)) }
         if read > 0 { bytes.append(contentsOf: buffer[..<read]) }
       }
     }
@@ -151,10 +151,11 @@ package final class TarMembers {
     return .success(bytes)
   }
 
-  private func tornMember(_ path: String, size: Int, found: Int) -> ShardProblem {
+  /// How many bytes there are is not said: what libarchive has of a block that is not whole it does not hand out.
+  private func tornMember(_ path: String, size: Int) -> ShardProblem {
     let cause = stream.failure ?? archiveMessage(archive)
     if stream.bytes(at: position).isEmpty { isFinished = true }
-    return problem("member \(path): expected \(size) bytes, found \(found): \(cause)")
+    return problem("member \(path): expected \(size) bytes, found fewer: \(cause)")
   }
 
   // MARK: Between members

@@ -6,8 +6,10 @@ import Tensors
 package struct SamplingSettings: Sendable, Equatable {
   /// 1 for none; divides positive and multiplies negative logits of every token already in prompt or answer.
   package var repetitionPenalty: Float = 1
-  /// 0 for greedy decoding.
-  package var temperature: Float = 0
+  /// 0 for greedy decoding, and so is what is so near to 0 that logits divided by it are no numbers.
+  package var temperature: Float = 0 {
+    didSet { if temperature < 1e-20 { temperature = 0 } }
+  }
   /// How many of the most probable tokens stay, 0 for all.
   package var topK: Int = 0
   /// The probability mass that the tokens which stay must reach.

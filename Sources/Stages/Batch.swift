@@ -59,7 +59,11 @@ private final class BatchStage: Stage {
     while examples.count < size {
       var found = waiting
       if found == nil { found = try nextExample() }
-      guard let example = found else { break }
+      guard let example = found else {
+        // A batch that a signal cut short would be another one when the run is resumed.
+        if context.isEnding { return nil }
+        break
+      }
       if !examples.isEmpty, rows + example.rows > tokens {
         waiting = example
         break

@@ -59,10 +59,12 @@ private final class EmitStage: Stage {
     tar = writer.format == .tar ? TarWriter() : nil
     let path = inputs.arguments.optionalText("path")
     do {
-      let remains = context.options.resume ? try Self.remains(path, writer.format) : nil
+      try context.files.write(path, by: "emit")
+      let failures = KeptFailures()
+      let remains = context.options.resume ? try Self.remains(path, writer.format, failures) : nil
       if let remains { resumePoint = try Self.resumePoint(remains, path, writer, onError) }
+      context.meter.count("failed-before", failures.count)
       if let path {
-        guard !Self.isInput(path) else { throw RunFailure(.usage, "emit: \(path) is the input itself") }
         file = try RecordFile(path: path, resuming: remains)
       } else {
         if tar != nil, isatty(STDOUT_FILENO) == 1 {
@@ -83,27 +85,21 @@ private final class EmitStage: Stage {
     }
   }
 
-  /// Whether a path is the file on standard input: beginning it anew would empty what is being read.
-  private static func isInput(_ path: String) -> Bool {
-    var input = stat()
-    var output = stat()
-    return fstat(STDIN_FILENO, &input) == 0 && stat(path, &output) == 0 && input.st_mode & S_IFMT == S_IFREG
-      && input.st_dev == output.st_dev && input.st_ino == output.st_ino
-  }
-
   private static func runFailure(_ failure: OutputFailure) -> RunFailure {
     RunFailure(failure.isClosedPipe ? .closedPipe : .unreadable, "emit: \(failure)")
   }
 
-  private static func remains(_ path: String?, _ format: RecordFormat) throws -> Remains? {
+  private static func remains(
+    _ path: String?, _ format: RecordFormat, _ failures: KeptFailures
+  ) throws -> Remains? {
     let layout: Remains.Layout = format == .tar ? .tar : .lines
-    if let path { return try Remains.read(path: path, layout: layout) ?? Remains() }
+    if let path { return try Remains.read(path: path, layout: layout, see: failures.see) ?? Remains() }
     var status = stat()
     guard fstat(STDOUT_FILENO, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
       throw RunFailure(
         .usage, "emit: --resume goes on with a file: append to it (>> captions.jsonl), or set --set emit.path=FILE")
     }
-    return try Remains.read(path: "/proc/self/fd/\(STDOUT_FILENO)", layout: layout)
+    return try Remains.read(path: "/proc/self/fd/\(STDOUT_FILENO)", layout: layout, see: failures.see)
   }
 
   private static func resumePoint(
@@ -116,6 +112,10 @@ private final class EmitStage: Stage {
         throw RunFailure(.unreadable, "\(output): cannot be resumed: its last line is no JSON object")
       }
       point.lastKey = (json["key"] ?? json["id"])?.string
+      if onError == "stop", let message = RecordWriter.failure(in: json) {
+        throw RunFailure(
+          .stopped, "\(output): ended with record \(point.lastKey ?? "?"), which failed (on-error=stop): \(message)")
+      }
       if let index = json["index"]?.int, writer.hasIndex { point.records = index + 1 }
     }
     guard onError != "skip" || writer.hasIndex || remains.records == 0 else {
@@ -160,4 +160,17 @@ private final class EmitStage: Stage {
   private func write(_ body: (RecordFile) throws(OutputFailure) -> Void) throws(RunFailure) {
     do throws(OutputFailure) { try body(file) } catch { throw Self.runFailure(error) }
   }
+}
+
+/// Counts the failed records among the lines that an earlier run left.
+private final class KeptFailures {
+  private(set) var count = 0
+
+  func see(_ line: [UInt8]) {
+    // Few lines are such: only what might be one is read.
+    guard line.firstRange(of: Self.mark) != nil, let json = try? JSONValue(parsing: line) else { return }
+    if RecordWriter.failure(in: json) != nil { count += 1 }
+  }
+
+  private static let mark = Array(#""error":{"#.utf8)
 }

@@ -95,6 +95,10 @@ private final class EvaluateStage: Stage {
       judge.settings, Bootstrap(seed: UInt64(bitPattern: Int64(arguments.integer("seed")))))
     let path = arguments.optionalText("log")
     let judge = judge
+    try context.files.write(path, by: "evaluate: its log")
+    for name in ["details", "report"] {
+      if let path = arguments.optionalText(name) { try context.files.write(path, by: "evaluate: its \(name)") }
+    }
     do throws(OutputFailure) {
       log =
         if let path {

@@ -95,10 +95,10 @@ private struct PromptWriter {
     if let question = record[Field.question] { return question }
     if let field { return try value(of: field, record) }
     if asksOwn, record.bytes(of: "prompt.txt") != nil { return try value(of: "prompt.txt", record) }
-    if asksOwn, saysPrompt(record) { return try value(of: "json.prompt", record) }
+    if asksOwn, try saysPrompt(record) { return try value(of: "json.prompt", record) }
     if hasImage { return text }
     if record.bytes(of: "txt") != nil { return try value(of: "txt", record) }
-    if saysPrompt(record) { return try value(of: "json.prompt", record) }
+    if try saysPrompt(record) { return try value(of: "json.prompt", record) }
     // The pipe's text is about a picture wherever the target sees: without one, an answer would be made up.
     guard !text.isEmpty, target.vision == nil else {
       throw failure("expected a picture, a .txt or a \"prompt\" in .json, found none")
@@ -106,9 +106,12 @@ private struct PromptWriter {
     return text
   }
 
-  private func saysPrompt(_ record: Record) -> Bool {
+  /// Whether the record's `.json` says a prompt, in whatever form: one that is no text is an error when it is read.
+  private func saysPrompt(_ record: Record) throws(StageFailure) -> Bool {
     guard let bytes = record.bytes(of: "json") else { return false }
-    return (try? JSONValue(parsing: bytes))?["prompt"]?.string != nil
+    do { return try JSONValue(parsing: bytes)["prompt"].map { !$0.isNull } ?? false } catch {
+      throw failure("\(record.originalKey).json: \(error)")
+    }
   }
 
   private func value(of field: String, _ record: Record) throws(StageFailure) -> String {

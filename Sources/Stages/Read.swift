@@ -19,7 +19,7 @@ enum Read {
           "max-records", .integer(0...(1 << 50)), default: "1000000000", "records after which reading stops"),
         ParameterDeclaration("read-ahead", .integer(0...4096), default: "16", "records read ahead"),
       ],
-      branch: .source),
+      branch: .source, readsStandardInput: { $0.optionalText("shards") == nil }),
     foresee: { call, times throws(RunFailure) in
       if call.branch != nil, hasNoInput(call.arguments) { return }
       _ = try ShardList(call.arguments, times: times)
@@ -73,8 +73,13 @@ private struct ShardList {
         guard status.st_mode & S_IFMT != S_IFDIR else {
           throw RunFailure(.unreadable, "read: \(path): expected a tar file, found a folder")
         }
-      } else if fstat(STDIN_FILENO, &status) != 0 {
-        status = stat()
+      } else {
+        guard fstat(STDIN_FILENO, &status) == 0 else {
+          throw RunFailure(.unreadable, "read: standard input: \(String(cString: strerror(errno)))")
+        }
+        guard status.st_mode & S_IFMT != S_IFDIR else {
+          throw RunFailure(.unreadable, "read: standard input: expected a tar file, found a folder")
+        }
       }
       let isFile = status.st_mode & S_IFMT == S_IFREG
       if times != 1, !isFile {
@@ -114,6 +119,7 @@ private final class ShardSource: Stage {
     isRepeated = context.isRepeating || inputs.times != 1
     let list = try ShardList(inputs.arguments, times: isRepeated ? nil : 1)
     waiting = list.shards[...]
+    for case .some(let path) in list.shards { try context.files.read(path) }
     // Where it is not known how often the input is read, nothing is said about the time left.
     if !context.isRepeating, let times = inputs.times {
       let (total, isTooLarge) = list.byteCount.multipliedReportingOverflow(by: times)

@@ -65,6 +65,12 @@ struct RecordWriter {
     }
   }
 
+  /// What a line of a failed record says went wrong; nil for any other line.
+  static func failure(in line: JSONValue) -> String? {
+    guard line["error"]?["stage"]?.string != nil else { return nil }
+    return line["error"]?["message"]?.string
+  }
+
   private static func writeConversation(_ record: Record, _ writer: inout JSONWriter) {
     writer.key("id")
     writer.string(record.key)

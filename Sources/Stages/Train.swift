@@ -88,7 +88,7 @@ private final class TrainStage: Stage {
       savedStep = found.step
       context.add(ResumePoint(output: folder.path, records: found.records, lastKey: found.lastKey))
     }
-    log = try StepLog(path: arguments.optionalText("log"), step: state.step, context)
+    log = try StepLog(path: arguments.optionalText("log"), step: state.step, interval: interval, context)
   }
 
   private static func trainer(_ resource: StudentResource, _ arguments: Arguments) throws(RunFailure) -> Trainer {
@@ -204,54 +204,5 @@ private final class TrainStage: Stage {
     if state.step < steps, !context.isEnding {
       context.say("train: the input ended after \(state.step) of \(steps) steps")
     }
-  }
-}
-
-/// The steps' lines. A resumed run goes on behind the line of the step that it goes on from.
-private final class StepLog {
-  private let file: RecordFile
-  private let meter: Meter
-
-  init(path: String?, step: Int, _ context: RunContext) throws(RunFailure) {
-    meter = context.meter
-    do throws(OutputFailure) {
-      let place = path ?? "/proc/self/fd/\(STDOUT_FILENO)"
-      let remains = context.options.resume ? try Remains.read(path: place, layout: .lines, atMost: step) : nil
-      if let path {
-        file = try RecordFile(path: path, resuming: remains)
-      } else {
-        file = try RecordFile(descriptor: STDOUT_FILENO, name: "standard output", resuming: remains)
-      }
-    } catch { throw Self.failure(error) }
-  }
-
-  private static func failure(_ failure: OutputFailure) -> RunFailure {
-    RunFailure(failure.isClosedPipe ? .closedPipe : .unreadable, "train: \(failure)")
-  }
-
-  func write(_ report: StepReport, seconds: Double, of steps: Int) throws(RunFailure) {
-    let speed = Double(report.tokens) / max(seconds, 1e-9)
-    let line = JSONWriter.line { writer in
-      writer.key("step")
-      writer.integer(report.step)
-      for (name, value) in [("loss", report.loss), ("lr", report.rate), ("grad_norm", report.gradientNorm)] {
-        writer.key(name)
-        writer.number(value, decimals: 9)
-      }
-      if let cells = report.cells {
-        writer.key("cell_loss")
-        writer.number(cells.loss, decimals: 9)
-        writer.key("cells_known")
-        writer.number(cells.known, decimals: 4)
-      }
-      writer.key("tokens_per_s")
-      writer.number(speed, decimals: 1)
-    }
-    do throws(OutputFailure) { try file.append(line) } catch { throw Self.failure(error) }
-    meter.note(
-      "training",
-      String(
-        format: "step %d of %d, loss %.4f, lr %.2e, gradient norm %.3f, %.0f tokens/s", report.step, steps, report.loss,
-        report.rate, report.gradientNorm, speed))
   }
 }

@@ -40,11 +40,12 @@ struct Run: ParsableCommand {
     signal(SIGXFSZ, SIG_IGN)
     let bound = try bind()
     let context = RunContext(options: options)
+    try claimStats(context)
     let signals = SignalWatch(context)
     let progress = ProgressLine(progress, context.meter)
     let failure = runToEnd(bound, context)
     progress.end()
-    if let stats { try writeStats(to: stats, context.meter.reading) }
+    if let stats, !context.files.isRead(stats) { try writeStats(to: stats, context.meter.reading) }
     // Everything has been written by now. Libraries' own clean-up is left out: OpenBLAS waits in it for threads that, short
     // of memory, never come.
     _exit(status(failure, context.meter.reading, signals.received))
@@ -89,7 +90,20 @@ struct Run: ParsableCommand {
     case .internal: 70
     case .stopped: 1
     case .closedPipe: 0
-    case nil: signal.map { 128 + $0 } ?? (reading["failed"] > 0 ? 1 : 0)
+    case nil: signal.map { 128 + $0 } ?? (reading["failed"] + reading["failed-before"] > 0 ? 1 : 0)
+    }
+  }
+
+  /// Finds out before the run whether its counters can be written after it.
+  private func claimStats(_ context: RunContext) throws {
+    guard let stats else { return }
+    do throws(RunFailure) { try context.files.write(stats, by: "--stats", isLast: true) } catch {
+      complain(error.message)
+      throw ExitCode(64)
+    }
+    guard access(stats, W_OK) == 0 else {
+      complain("\(stats): the counters cannot be written: \(String(cString: strerror(errno)))")
+      throw ExitCode(66)
     }
   }
 

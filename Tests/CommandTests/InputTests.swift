@@ -51,3 +51,13 @@ private let standIn = "read ( scenes count=7 seed=3 ) | emit fields=[key]"
   #expect(others.contains { $0["json.task"]?.string == "questions" })
   for line in others where line["json.task"]?.string == "questions" { #expect(line["prompt"]?.string == "What?") }
 }
+
+@Test(arguments: [
+  ("< .", "read: standard input: expected a tar file, found a folder"),
+  ("<&-", "read: standard input: Bad file descriptor"),
+]) func anInputThatCannotBeReadEndsTheRun(input: String, message: String) throws {
+  let scratch = try ScratchFolder()
+  let script = "echo 'read | emit fields=[key]' > $OUT/a.pipe; $TOOL run $OUT/a.pipe \(input)"
+  let outcome = try Command.shell(script, scratch: scratch.path)
+  #expect(outcome.status == 66 && outcome.errors.contains(message), "\(outcome.errors)")
+}

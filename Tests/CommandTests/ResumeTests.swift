@@ -130,3 +130,25 @@ private func whole(_ name: String, _ scratch: ScratchFolder) throws -> [UInt8] {
   #expect(outcome.status == 0)
   #expect(try scratch.bytes("out.jsonl") == expected)
 }
+
+/// What failed before the run was cut off still counts, and where it was to stop, it has stopped.
+@Test func failuresOfAnEarlierRunAreNotForgotten() throws {
+  let scratch = try ScratchFolder()
+  let run = "$TOOL run pipelines/caption.pipe \(Command.tiny) max-tokens=6"
+  let pictures = "cp Tests/Fixtures/shapes/shape-00.jpg $OUT/a.jpg; cp $OUT/a.jpg $OUT/c.jpg; echo torn > $OUT/b.jpg"
+  _ = try Command.shell("\(pictures); tar cf $OUT/in.tar -C $OUT a.jpg b.jpg c.jpg", scratch: scratch.path)
+  #expect(try Command.shell("\(run) < $OUT/in.tar > $OUT/whole", scratch: scratch.path).status == 1)
+  for name in ["out.jsonl", "out.jsonl.gz"] {
+    let resumed = "\(run) --set emit.path=$OUT/\(name)"
+    #expect(try Command.shell("\(resumed) < $OUT/in.tar", scratch: scratch.path).status == 1)
+    #expect(try Command.shell("\(resumed) --resume < $OUT/in.tar", scratch: scratch.path).status == 1, "\(name)")
+  }
+  let stop = "\(run) --set emit.on-error=stop"
+  #expect(try Command.shell("\(stop) < $OUT/in.tar > $OUT/s", scratch: scratch.path).status == 1)
+  let again = try Command.shell("\(stop) --resume < $OUT/in.tar >> $OUT/s", scratch: scratch.path)
+  #expect(again.status == 1 && again.errors.contains("ended with record b, which failed (on-error=stop): "))
+  #expect(try scratch.lines("s").count == 2)
+  // With failures left in lines, it goes on.
+  #expect(try Command.shell("\(run) --resume < $OUT/in.tar >> $OUT/s", scratch: scratch.path).status == 1)
+  #expect(try scratch.bytes("s") == scratch.bytes("whole"))
+}

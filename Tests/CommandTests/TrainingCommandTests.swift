@@ -58,14 +58,51 @@ import Testing
 
   @Test func aSignalSavesTheStateAndARunGoesOn() throws {
     let scratch = try ScratchFolder()
-    let tool = try pipe(scratch, "steps=100 checkpoint=1000")
+    let tool = try pipe(scratch, "steps=60 checkpoint=1000")
+    #expect(try Command.shell("exec \(tool)whole > $OUT/whole.jsonl", scratch: scratch.path).status == 0)
+    // Wherever in a batch the signal falls.
     let script = """
-      \(tool)d > $OUT/a & pid=$!; while [ ! -s $OUT/a ]; do sleep 0.02; done; kill -TERM $pid; wait $pid; echo $? > $OUT/status
+      touch $OUT/a
+      for lines in 1 9 17 25 33 41; do
+        \(tool)d --resume >> $OUT/a & pid=$!
+        while kill -0 $pid && [ $(wc -l < $OUT/a) -lt $lines ]; do sleep 0.003; done
+        kill -TERM $pid; wait $pid; echo $? >> $OUT/status; cat $OUT/d/training/state.json >> $OUT/states
+      done
       exec \(tool)d --resume >> $OUT/a
       """
     #expect(try Command.shell(script, scratch: scratch.path).status == 0)
-    #expect(try scratch.lines("status") == ["143"])
-    #expect(try scratch.lines("a").count == 100)
+    #expect(try scratch.lines("status").contains("143"))
+    let records = try scratch.lines("states").map { try JSONValue(parsing: Array($0.utf8))["records"]?.int }
+    print("records at the signals: \(records.map { $0 ?? -1 })")
+    #expect(records.allSatisfy { ($0 ?? 1) % 8 == 0 }, "a batch was cut short")
+    #expect(try steps("a", scratch) == steps("whole.jsonl", scratch))
+    #expect(try scratch.bytes("d/model.safetensors") == scratch.bytes("whole/model.safetensors"))
+  }
+
+  /// A log may hold other runs' lines and notes: of those, none is taken away.
+  @Test func aLogThatHoldsMoreKeepsIt() throws {
+    let scratch = try ScratchFolder()
+    let first = try pipe(scratch, "steps=4 checkpoint=2")
+    let earlier = (1...30).map { "{\"step\":\($0),\"loss\":1}" } + ["a note", "{\"step\":7}"]
+    try (earlier.joined(separator: "\n") + "\n").write(
+      toFile: scratch.path + "/log", atomically: true, encoding: .utf8)
+    #expect(try Command.shell("exec \(first)d --resume >> $OUT/log", scratch: scratch.path).status == 0)
+    #expect(try scratch.lines("log").count == 36)
+    // Lines behind the state's step are written again; the earlier ones stay.
+    let second = try pipe(scratch, "steps=6 checkpoint=2")
+    let script = "echo '{\"step\":5,\"loss\":9}' >> $OUT/log; printf '{\"step\":6,\"lo' >> $OUT/log; exec "
+    #expect(try Command.shell("\(script)\(second)d --resume >> $OUT/log", scratch: scratch.path).status == 0)
+    let lines = try scratch.lines("log")
+    #expect(Array(lines.prefix(32)) == earlier)
+    #expect(try lines.dropFirst(32).map { try JSONValue(parsing: Array($0.utf8))["step"]?.int } == [1, 2, 3, 4, 5, 6])
+    #expect(!lines.contains { $0.contains("\"loss\":9}") })
+    // Lines of steps that are further on than the state are another run's.
+    let third = try pipe(scratch, "steps=8")
+    let other = "echo '{\"step\":20}' > $OUT/other; exec "
+    let outcome = try Command.shell("\(other)\(third)d --resume >> $OUT/other", scratch: scratch.path)
+    #expect(outcome.status == 66)
+    #expect(outcome.errors.contains("the state is that of step 6, the last lines are those of steps 20 to 20"))
+    #expect(try scratch.lines("other") == ["{\"step\":20}"])
   }
 
   @Test func aLossThatIsNoNumberStopsWithTheRecordsAndTheLastState() throws {

@@ -57,6 +57,10 @@ private let shipped: [String] = {
   #expect(errors("read ( scenes | decode ) | emit fields=[width]").first?.contains("reads \"width\"") == true)
   #expect(errors("read ( decode ) | emit fields=[key]").first?.contains("needs records from a stage") == true)
   #expect(errors("read ( scenes ) ( scenes ) | emit fields=[key]").first?.contains("at most one branch") == true)
+  let twice = errors("read | emit fields=[key]\nread | emit fields=[key]")
+  #expect(twice.count == 1)
+  #expect(twice.first?.contains("2:1: error: \"read\" reads standard input, which an earlier chain has read") == true)
+  #expect(errors("read | emit fields=[key]\nread shards=a | emit fields=[key]") == [])
 }
 
 @Test func theCommandLineSetsParametersAndArguments() {
@@ -71,6 +75,13 @@ private let shipped: [String] = {
     errors(pipe, Overrides(settings: ["limit.records=9"])).first?.contains("more than one stage is called") == true)
   #expect(errors(pipe, Overrides(settings: ["emitt.path=x"])).first?.contains("did you mean \"emit\"?") == true)
   #expect(errors(pipe, Overrides(settings: ["emit.pth=x"])).first?.contains("did you mean \"path\"?") == true)
+  let distill = "param prompts = none\nread | ask prompts=$prompts | emit fields=[key]"
+  #expect(errors(distill, Overrides(parameters: ["prompts="])) == [])
+  #expect(errors(distill, Overrides(parameters: ["prompts=[ ]"])).first?.contains("found \"[ ]\"") == true)
+  let scenes = "param first = 0\nscenes first=$first | emit fields=[key]"
+  #expect(
+    errors(scenes, Overrides(parameters: ["first=9223372036854775800"])).first?.contains("number from 0 to 2^50")
+      == true)
   #expect(errors(pipe, Overrides(settings: ["emit"])).first?.contains("expected STAGE.ARG=VALUE") == true)
 }
 

@@ -40,3 +40,26 @@ func textPromptsAreAnsweredTheSameWithADrafterAndWithout(model: String, drafter:
     #expect(drafted == plain, "γ \(gamma)")
   }
 }
+
+/// A .json that says no prompt, or says it otherwise than as text, is told from one that is not there.
+@Test func aPromptThatCannotBeReadSaysWhy() throws {
+  let scratch = try Scratch()
+  let found = try generate(
+    [
+      #"{"prompt": 5}"#, #"{"prompt": ["a", "b"]}"#, "{bad", #"{"prompt": "a", "prompt": "b"}"#, #"{"prompt": null}"#,
+      #"{"other": 1}"#,
+    ].map { ("json", Array($0.utf8)) }, ["model=\(models)qwen2-echo", "max-tokens=2"], scratch)
+  #expect(found[0] == #"r0.json: "prompt": expected a string, found 5"#)
+  #expect(found[1] == #"r1.json: "prompt": expected a string, found a list of 2"#)
+  #expect(found[2].hasPrefix("r2.json: byte 1: "))
+  #expect(found[3].hasPrefix("r3.json: byte ") && found[3].contains("duplicate key"))
+  #expect(found[4...].allSatisfy { $0 == "expected a picture, a .txt or a \"prompt\" in .json, found none" })
+}
+
+/// Where dividing by the temperature would overflow, the likeliest token alone is left.
+@Test(arguments: ["1e-20", "1e-37", "1e-40", "1e-46"]) func temperaturesNextToZeroAreGreedy(temperature: String) throws
+{
+  let parameters = ["model=\(models)qwen2-echo", "max-tokens=12"]
+  let greedy = try generate(prompts, parameters + ["temperature=0"], Scratch())
+  #expect(try generate(prompts, parameters + ["temperature=\(temperature)"], Scratch()) == greedy)
+}

@@ -1,0 +1,83 @@
+import Foundation
+import Synchronization
+
+/// The files that a run reads and writes, so that none is emptied that it reads, and none written from two places.
+///
+/// Only regular files count: of pipes and devices everyone has the same.
+package final class RunFiles: Sendable {
+  private struct Identity: Hashable {
+    let device: UInt
+    let inode: UInt
+  }
+
+  private struct Writer {
+    let name: String
+    /// Whether it writes to standard output, which several may do.
+    let isStandard: Bool
+    /// Whether it begins only when everything else has ended.
+    let isLast: Bool
+  }
+
+  private struct State {
+    var read: Set<Identity> = []
+    var written: [Identity: Writer] = [:]
+  }
+  private let state = Mutex(State())
+
+  init() {
+    if let input = Self.identity(of: nil, STDIN_FILENO) { state.withLock { _ = $0.read.insert(input) } }
+  }
+
+  /// Says that a file is read.
+  package func read(_ path: String) throws(RunFailure) {
+    guard let file = Self.identity(of: path, -1) else { return }
+    let writer = state.withLock { state in
+      state.read.insert(file)
+      return state.written[file]
+    }
+    if let writer, writer.isLast {
+      throw RunFailure(.usage, "\(writer.name): \(path) is the input itself")
+    }
+  }
+
+  /// Whether a file has been read.
+  package func isRead(_ path: String) -> Bool {
+    guard let file = Self.identity(of: path, -1) else { return false }
+    return state.withLock { $0.read.contains(file) }
+  }
+
+  /// Says that a file is written, before it is opened.
+  ///
+  /// - Parameters:
+  ///   - path: nil for standard output.
+  ///   - name: who writes, for messages.
+  ///   - isLast: whether nothing is written before everything else has ended.
+  package func write(_ path: String?, by name: String, isLast: Bool = false) throws(RunFailure) {
+    if let path, access(path, F_OK) != 0 {
+      // What cannot be created is an error of whoever opens it.
+      let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o666)
+      guard descriptor >= 0 else { return }
+      close(descriptor)
+    }
+    guard let file = Self.identity(of: path, STDOUT_FILENO) else { return }
+    let shown = path ?? "standard output"
+    let (isRead, other) = state.withLock { state in
+      let other = state.written[file]
+      if other == nil { state.written[file] = Writer(name: name, isStandard: path == nil, isLast: isLast) }
+      return (state.read.contains(file), other)
+    }
+    if isRead { throw RunFailure(.usage, "\(name): \(shown) is the input itself") }
+    if let other, path != nil || !other.isStandard {
+      throw RunFailure(.usage, "\(name): \(shown) is what \(other.name) writes already")
+    }
+  }
+
+  /// Which file a path names, or a descriptor where there is no path; nil for what is no regular file.
+  private static func identity(of path: String?, _ descriptor: Int32) -> Identity? {
+    var status = stat()
+    guard (path.map { stat($0, &status) } ?? fstat(descriptor, &status)) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      return nil
+    }
+    return Identity(device: UInt(status.st_dev), inode: UInt(status.st_ino))
+  }
+}
