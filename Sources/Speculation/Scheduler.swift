@@ -17,8 +17,10 @@ package struct Scheduler: Sendable {
   private static let counts = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64]
   /// The one of `counts` that stands for so many answers.
   private static func bucket(_ answers: Int) -> Int { counts.last { $0 <= answers } ?? 1 }
-  /// Records in flight before anything has been measured.
+  /// Records that come into flight at once where there are none.
   package static let firstInFlight = 4
+  /// Records in flight while it is found out what γ brings: more would cost more tokens a trial, one would show little.
+  private static let trialInFlight = 2
 
   private var verifying = CostFit(count: 8)
   private var drafting = CostFit(count: 2)
@@ -59,7 +61,7 @@ package struct Scheduler: Sendable {
   private var growthPatience = 16384
   private var roundsSinceChoice = Int.max / 2
   private var cachedEach = 0.0
-  private var inFlight = Scheduler.firstInFlight
+  private var inFlight = Scheduler.trialInFlight
 
   package init() {}
 
@@ -125,7 +127,7 @@ package struct Scheduler: Sendable {
   package mutating func nextInFlight(most: Int, fixedGamma: Int?) -> Int {
     // What γ brings is found out while rounds are short: among many answers, each trial would cost many tokens.
     guard mostAnswers > 0, fixedGamma != nil || !isTrying else {
-      return min(most, Self.firstInFlight)
+      return min(most, Self.trialInFlight)
     }
     // What was measured since the last choice changes little; more answers than ever before may change much.
     guard roundsSinceChoice >= Self.settleInterval(lastAnswers) || roundsSinceGrowth == 0 else {
