@@ -42,7 +42,7 @@ enum { MP_MOVE = 4 };
   {                                                                                                                    \
     v16 row[P][STEP_##T];                                                                                              \
     _Pragma("clang loop unroll(full)") for (int p = 0; p < P; p++) {                                                   \
-      __builtin_prefetch((at) + p * panel + MP_AHEAD);                                                                 \
+      MP_PREFETCH((at) + p * panel, R);                                                                                \
       ISA(weights_##T)((at) + p * panel, row[p]);                                                                      \
     }                                                                                                                  \
     _Pragma("clang loop unroll(full)") for (int s = 0; s < STEP_##T; s++) {                                            \

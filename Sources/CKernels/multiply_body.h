@@ -60,7 +60,7 @@ MP_INLINE void ISA(add_bias)(const float *bias, long columns, long rows, float *
         const char *from = w + p * panel + i / STEP_##T * step;                                                        \
         for (int q = 0; q < pair; q++)                                                                                 \
           for (long c = 0; c < count; c += STEP_##T) {                                                                 \
-            __builtin_prefetch(from + q * panel + c / STEP_##T * step + MP_AHEAD);                                     \
+            MP_PREFETCH(from + q * panel + c / STEP_##T * step, ISA(enough));                                          \
             ISA(weights_##T)(from + q * panel + c / STEP_##T * step, (v16 *)wide[q][c]);                               \
           }                                                                                                            \
         for (long r = 0; r < rows;) {                                                                                  \

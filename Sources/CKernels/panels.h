@@ -20,6 +20,7 @@ enum {
   // Bytes between what is read and what is asked for: far enough that it is there in time. Panels lie one behind the
   // other, so what is ahead is what comes next.
   MP_AHEAD = 4096,
+  MP_AHEAD_OF_MANY = 5120,
   MP_GROUP = 32,
   MP_GROUPS_A_BLOCK = 8,
   MP_Q8_GROUP = 16 * MP_GROUP + 32,
@@ -27,6 +28,12 @@ enum {
   MP_Q4_HEAD = 64,
   MP_Q4_BLOCK = MP_Q4_HEAD + MP_GROUPS_A_BLOCK * MP_Q4_GROUP,
 };
+
+// Asks for weights of which `rows` rows make products. Few rows need them at once, and in the nearest cache. More take so
+// long over each that the cache behind it is near enough, which holds more requests open: on Zen 4, six rows of f32 and q8
+// take 0.63 and 0.73 of the time, four of bf16 0.77. `rows` is a constant.
+#define MP_PREFETCH(at, rows)                                                                                          \
+  ((rows) < 3 ? __builtin_prefetch((at) + MP_AHEAD) : __builtin_prefetch((at) + MP_AHEAD_OF_MANY, 0, 2))
 
 static inline long mp_groups(long k) { return (k + MP_GROUP - 1) / MP_GROUP; }
 

@@ -59,7 +59,7 @@ MP_INLINE i32x16 ISA(dot2)(i32x16 sum, i16x32 w, int32_t x) {
       i32x16 sum[R];                                                                                                   \
       for (int r = 0; r < R; r++) sum[r] = (i32x16){0};                                                                \
       const char *in = x + g * MP_GROUP * 2;                                                                           \
-      for (int i = 0; i < MP_Q8_GROUP; i += 64) __builtin_prefetch(w + MP_AHEAD + i);                                  \
+      for (int i = 0; i < MP_Q8_GROUP; i += 64) MP_PREFETCH(w + i, R);                                                 \
       Q8_UNROLL for (int s = 0; s < MP_GROUP / 2; s++) {                                                               \
         i16x32 row = ISA(widen_q8)(w + s * 32);                                                                        \
         _Pragma("clang loop unroll(full)") for (int r = 0; r < R; r++) {                                               \
