@@ -59,11 +59,12 @@ private final class EmitStage: Stage {
     tar = writer.format == .tar ? TarWriter() : nil
     let path = inputs.arguments.optionalText("path")
     do {
-      try context.files.write(path, by: "emit")
       let failures = KeptFailures()
       let remains = context.options.resume ? try Self.remains(path, writer.format, failures) : nil
       if let remains { resumePoint = try Self.resumePoint(remains, path, writer, onError) }
       context.meter.count("failed-before", failures.count)
+      // Behind the look at what is left: a file that is not there is made.
+      try context.files.write(path, by: "emit")
       if let path {
         file = try RecordFile(path: path, resuming: remains)
       } else {

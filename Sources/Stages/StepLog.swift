@@ -15,9 +15,9 @@ final class StepLog {
   ///   - interval: steps between two saved states.
   init(path: String?, step: Int, interval: Int, _ context: RunContext) throws(RunFailure) {
     meter = context.meter
-    try context.files.write(path, by: "train: its log")
     let steps = LoggedSteps(after: step, interval: interval)
     let remains = context.options.resume ? try Self.remains(path, steps) : nil
+    try context.files.write(path, by: "train: its log")
     do throws(OutputFailure) {
       if let path {
         file = try RecordFile(path: path, resuming: remains)

@@ -152,3 +152,15 @@ private func whole(_ name: String, _ scratch: ScratchFolder) throws -> [UInt8] {
   #expect(try Command.shell("\(run) --resume < $OUT/in.tar >> $OUT/s", scratch: scratch.path).status == 1)
   #expect(try scratch.bytes("s") == scratch.bytes("whole"))
 }
+
+/// --resume is also how a run begins, of outputs too that cannot be gone on with.
+@Test(arguments: ["out.tar.gz", "out.tar", "out.jsonl.lz4"]) func aRunBeginsWithResume(name: String) throws {
+  let scratch = try ScratchFolder()
+  let format = name.contains("tar") ? "tar" : "jsonl"
+  try "read | emit format=\(format) fields=[key] path=\"\(scratch.path)/\(name)\"".write(
+    toFile: scratch.path + "/a.pipe", atomically: true, encoding: .utf8)
+  let run = "exec $TOOL run $OUT/a.pipe --resume < Tests/Fixtures/shapes.tar"
+  let outcome = try Command.shell(run, scratch: scratch.path)
+  #expect(outcome.status == 0, "\(outcome.errors)")
+  #expect(try !scratch.bytes(name).isEmpty)
+}
