@@ -11,7 +11,8 @@ import PackageDescription
 //                         ├─► Scenes
 //                         └─► Pipeline ─► PipeLanguage      (neither knows what a tensor is)
 //
-// Roofline measures Models, Tensors and the machine for `bench`. JSON stands below all that read or write it.
+// Roofline measures Models, Tensors and the machine for `bench`. JSON stands below all that read or write it, Messages
+// below all that have something to say to the user.
 
 let cFlags: [CSetting] = [
   // C is compiled optimised in debug builds too: unoptimised vectors are 20 times slower.
@@ -30,7 +31,7 @@ let package = Package(
     .executableTarget(
       name: "massv-pipe",
       dependencies: [
-        "Stages", "Pipeline", "PipeLanguage", "Roofline", "Models", "Tensors", "CKernels", "JSON",
+        "Stages", "Pipeline", "PipeLanguage", "Roofline", "Models", "Tensors", "CKernels", "JSON", "Messages",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     // Measures what README states; not part of the tool.
@@ -46,11 +47,10 @@ let package = Package(
       name: "Stages",
       dependencies: [
         "Pipeline", "PipeLanguage", "Samples", "Scenes", "Images", "Models", "Speculation", "Training", "Evaluation",
-        "Tensors",
-        "JSON",
+        "Tensors", "JSON", "Messages",
       ]),
     .target(name: "Pipeline", dependencies: ["PipeLanguage"]),
-    .target(name: "PipeLanguage"),
+    .target(name: "PipeLanguage", dependencies: ["Messages"]),
     .target(name: "Scenes"),
     .target(name: "Samples", dependencies: ["CArchive", "CLZ4", "CZlib"]),
     .target(name: "Images", dependencies: ["CCodecs", "CKernels"]),
@@ -58,9 +58,11 @@ let package = Package(
     .target(name: "Training", dependencies: ["CKernels", "JSON", "Models", "Tensors"]),
     .target(name: "Evaluation", dependencies: ["CKernels", "JSON", "Speculation"]),
     .target(name: "Speculation", dependencies: ["CKernels", "Models", "Tensors"]),
-    .target(name: "Models", dependencies: ["CKernels", "Tensors", "JSON"], exclude: ["Families/README.md"]),
+    .target(
+      name: "Models", dependencies: ["CKernels", "Tensors", "JSON", "Messages"], exclude: ["Families/README.md"]),
     .target(name: "Tensors", dependencies: ["CKernels", "JSON"]),
     .target(name: "JSON"),
+    .target(name: "Messages"),
     .target(name: "CKernels", cSettings: cFlags),
     .target(
       name: "CCodecs", dependencies: ["CJPEG", "CPNG", "CWebP"], cSettings: cFlags),

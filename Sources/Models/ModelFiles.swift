@@ -1,10 +1,6 @@
 import Foundation
+import Messages
 import Tensors
-
-/// Says something to the user while a model loads.
-func note(_ message: String) {
-  _ = Array("massv-pipe: \(message)\n".utf8).withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
-}
 
 /// Where a model's parts are read from: a folder as Hugging Face lays it out, or GGUF files.
 package struct ModelFiles: Sendable {
@@ -137,7 +133,7 @@ package struct ModelFiles: Sendable {
       let cache = PackedCache(folder: folder, sources: store.files, format: format, engine)
       kept = cache
       if cache.isEmpty, store.byteCount > 1 << 29 {
-        note("\(path): making \(format.rawValue) weights, which are kept in \(cache.path) for later starts")
+        complain("\(path): making \(format.rawValue) weights, which are kept in \(cache.path) for later starts")
       }
     }
     return WeightLoader(

@@ -1,3 +1,4 @@
+import Messages
 import Tensors
 
 /// Weights under the names a model asks for, in the format the engine computes with.
@@ -50,7 +51,7 @@ package struct WeightLoader: Sendable {
   /// Once the model has asked for all it needs: throws if any tensor was never asked for.
   func finish() throws(WeightError) {
     try store.finish()
-    if let problem = kept?.save() { note(problem) }
+    if let problem = kept?.save() { complain(problem) }
   }
 
   /// The loader for a part of the model.

@@ -211,7 +211,7 @@ private struct Parser {
     try deepen()
     defer { depth -= 1 }
     advance()
-    if token.kind == .sign("]") { throw fail("expected a value, found an empty list") }
+    if take("]") { return [] }
     var values: [Value] = []
     repeat { values.append(try value()) } while take(",")
     try expect("]", "or ',' in the list")

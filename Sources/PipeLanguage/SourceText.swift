@@ -1,3 +1,5 @@
+import Messages
+
 /// A text with a name, and where its lines begin: what positions in messages refer to.
 package final class SourceText: Sendable {
   /// The file's path, `-` for standard input.
@@ -68,13 +70,14 @@ package struct Diagnostic: Error, Sendable, CustomStringConvertible {
 
   /// `FILE:LINE:COLUMN: error: …` with the line and a caret under the place.
   package var description: String {
+    let message = message.visible
     var lines: [String]
     switch origin {
     case .source(let text, let range):
       let place = text.place(of: range.lowerBound)
       lines = ["\(text.name):\(place.line):\(place.column): error: \(message)"]
       lines += Self.excerpt(text, range)
-    case .commandLine(let argument): lines = ["command line: \(argument): error: \(message)"]
+    case .commandLine(let argument): lines = ["command line: \(argument.visible): error: \(message)"]
     case .catalog: lines = ["error: \(message)"]
     }
     if let hint { lines.append("  " + hint) }

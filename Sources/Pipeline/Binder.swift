@@ -16,6 +16,8 @@ package struct BoundCall: Sendable {
   package let definition: StageDefinition
   package let call: Call
   package let arguments: Arguments
+  /// Whether nothing is wrong with the arguments: else that has been reported, and they are not to be asked.
+  let isComplete: Bool
   package let branch: [BoundCall]?
 }
 
@@ -43,7 +45,7 @@ package struct BoundPipe: Sendable {
     binder.checkOverridesUsed()
     var diagnostics = syntaxErrors + binder.diagnostics
     // Wires of a pipe with holes would be reported for the holes' sake.
-    if diagnostics.isEmpty { diagnostics = wiringErrors(chains, catalog: catalog) }
+    if syntaxErrors.isEmpty, !binder.leavesOut { diagnostics += wiringErrors(chains, catalog: catalog) }
     if !diagnostics.isEmpty { throw PipeErrors(diagnostics) }
   }
 }
@@ -53,7 +55,9 @@ private struct Binder {
   let catalog: Catalog
   let file: PipeFile
   let hasSyntaxErrors: Bool
-  var diagnostics: [Diagnostic] = []
+  private(set) var diagnostics: [Diagnostic] = []
+  /// Whether a stage or its branch is not known for what it is.
+  private(set) var leavesOut = false
   private var parameters: [String: Value] = [:]
   private var settings: [(target: String, argument: String, value: Value, used: Bool)] = []
   private var letKinds: [String: String] = [:]
@@ -165,11 +169,14 @@ private struct Binder {
       report(
         "unknown stage \"\(call.name.text)\"", call.name.origin,
         hint: suggestion(for: call.name.text, among: catalog.stages.map(\.declaration.name)))
+      leavesOut = true
       return nil
     }
     let declaration = definition.declaration
     let extra = settings(for: call)
+    let reported = diagnostics.count
     let arguments = arguments(of: call, declared: declaration.parameters, extra: extra)
+    let isComplete = diagnostics.count == reported
     var branch: [BoundCall]?
     let fault: String? =
       switch (declaration.branch, call.branches.count) {
@@ -180,10 +187,12 @@ private struct Binder {
       }
     if let fault {
       report("\"\(declaration.name)\" \(fault)", call.name.origin)
+      leavesOut = true
     } else if let chain = call.branches.first {
       branch = chain.calls.compactMap { bind($0) }
     }
-    return BoundCall(definition: definition, call: call, arguments: arguments, branch: branch)
+    return BoundCall(
+      definition: definition, call: call, arguments: arguments, isComplete: isComplete, branch: branch)
   }
 
   private mutating func arguments(
@@ -215,48 +224,46 @@ private struct Binder {
     return bound
   }
 
+  /// The value of a parameter; nil, and reported, where it has none.
   private mutating func checked(_ value: Value, _ parameter: ParameterDeclaration) -> ArgumentValue? {
-    do throws(Diagnostic) {
-      let resolved = try resolve(value)
+    guard let resolved = resolve(value) else { return nil }
+    do throws(PipeErrors) {
       let result = try parameter.type.read(resolved, of: parameter.name)
       if case .reference(let name) = result, case .reference(let kind) = parameter.type {
-        try checkReference(name, kind, at: resolved.origin)
+        checkReference(name, kind, at: resolved.origin)
       }
       return result
     } catch {
-      if !(hasSyntaxErrors && error.message.hasPrefix("the pipe has no parameter")) { diagnostics.append(error) }
+      diagnostics += error.diagnostics
       return nil
     }
   }
 
   /// Puts the parameters' values in the places of their names.
-  private func resolve(_ value: Value) throws(Diagnostic) -> Value {
+  private mutating func resolve(_ value: Value) -> Value? {
     switch value.kind {
     case .parameter(let name):
-      guard let given = parameters[name] else {
-        throw Diagnostic(
-          "the pipe has no parameter \"\(name)\"", at: value.origin,
+      if parameters[name] == nil, !hasSyntaxErrors {
+        report(
+          "the pipe has no parameter \"\(name)\"", value.origin,
           hint: suggestion(for: name, among: file.parameters.map(\.name.text)))
       }
-      return given
+      return parameters[name]
     case .list(let values):
-      var resolved: [Value] = []
-      for item in values { resolved.append(try resolve(item)) }
-      return Value(.list(resolved), value.origin)
+      let resolved = values.map { resolve($0) }
+      return resolved.contains { $0 == nil } ? nil : Value(.list(resolved.compactMap { $0 }), value.origin)
     default: return value
     }
   }
 
-  private func checkReference(_ name: String, _ kind: String, at origin: Origin) throws(Diagnostic) {
-    guard let found = letKinds[name] else {
-      if hasSyntaxErrors { return }
-      throw Diagnostic(
-        "nothing is called \"\(name)\"", at: origin,
+  private mutating func checkReference(_ name: String, _ kind: String, at origin: Origin) {
+    if let found = letKinds[name] {
+      if found != kind, !found.isEmpty { report("expected a \(kind), \"\(name)\" is a \(found)", origin) }
+    } else if !hasSyntaxErrors {
+      report(
+        "nothing is called \"\(name)\"", origin,
         hint: suggestion(for: name, among: letKinds.filter { $0.value == kind }.map(\.key).sorted())
           ?? "define it above: let \(name) = \(kind) …")
-    }
-    if found != kind, !found.isEmpty {
-      throw Diagnostic("expected a \(kind), \"\(name)\" is a \(found)", at: origin)
     }
   }
 }

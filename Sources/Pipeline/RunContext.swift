@@ -1,4 +1,3 @@
-import Foundation
 import Synchronization
 
 /// What all stages of one run share: its options, its counters, and the wish to end.
@@ -53,11 +52,6 @@ package final class RunContext: Sendable {
 
   /// Asks the run to end after the record in hand. Safe to call from a signal handler's thread.
   package func end() { wishes.end.store(true, ordering: .relaxed) }
-
-  /// Says something to the user, on standard error. Where nobody reads that, the run goes on all the same.
-  package func say(_ message: String) {
-    _ = Array("massv-pipe: \(message)\n".utf8).withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
-  }
 
   /// Adds what an output holds already. Outputs are opened before the first record is pulled.
   package func add(_ point: ResumePoint) { stretches.state.withLock { $0.points.append(($0.current, point)) } }

@@ -42,15 +42,18 @@ extension ParameterType {
     Int(exactly: value).map(String.init) ?? "\(value)"
   }
 
-  /// Reads a value as this type.
-  package func read(_ value: Value, of name: String) throws(Diagnostic) -> ArgumentValue {
+  /// Reads a value as this type. Everything that is wrong with a list of words is thrown together.
+  package func read(_ value: Value, of name: String) throws(PipeErrors) -> ArgumentValue {
     if let result = try interpreted(value) { return result }
     var hint: String?
     if case .choice(let words) = self, let text = value.plainText { hint = suggestion(for: text, among: words) }
-    throw Diagnostic("\"\(name)\": expected \(expectation), found \(value.shown)", at: value.origin, hint: hint)
+    throw PipeErrors([
+      Diagnostic("\"\(name)\": expected \(expectation), found \(value.shown)", at: value.origin, hint: hint)
+    ])
   }
 
-  private func interpreted(_ value: Value) throws(Diagnostic) -> ArgumentValue? {
+  /// nil for what the type does not take.
+  private func interpreted(_ value: Value) throws(PipeErrors) -> ArgumentValue? {
     let text = value.plainText
     switch self {
     case .text: return value.text.map { .text($0) }
@@ -69,55 +72,60 @@ extension ParameterType {
     case .bytes: return value.bytes.map { .integer($0) }
     case .flag: return text == "true" ? .flag(true) : text == "false" ? .flag(false) : nil
     case .choice(let words): return text.flatMap { words.contains($0) ? .text($0) : nil }
-    case .words(let known, let prefixes): return .words(try Self.words(value, known, prefixes, expectation))
+    case .words(let known, let prefixes):
+      let words = try Self.words(value, known, prefixes, expectation)
+      return words.isEmpty ? nil : .words(words)
     case .mixture(let known): return try mixture(value, known).map { .words($0) }
     case .texts: return value.isWord("none") ? ArgumentValue.none : Self.texts(value).map { .texts($0) }
     case .numbers(let range):
       if value.isWord("none") { return ArgumentValue.none }
       let numbers = value.items.map { item in item.number.flatMap { range.contains($0) ? $0 : nil } }
-      return numbers.contains(nil) ? nil : .numbers(numbers.compactMap { $0 })
+      return numbers.isEmpty || numbers.contains(nil) ? nil : .numbers(numbers.compactMap { $0 })
     case .reference: return value.isName ? text.map { .reference($0) } : nil
     }
   }
 
-  /// nil where one of several texts is none or empty; an empty text alone stands for no text.
+  /// nil where there is none, or one of several is none or empty; an empty text alone stands for no text.
   private static func texts(_ value: Value) -> [String]? {
     let texts = value.textItems?.map { $0.text ?? "" }
     if texts == [""] { return [] }
-    return texts?.contains("") == true ? nil : texts
+    return texts?.isEmpty == true || texts?.contains("") == true ? nil : texts
   }
 
   /// nil for an empty list.
-  private func mixture(_ value: Value, _ known: [String]) throws(Diagnostic) -> [ArgumentWord]? {
-    var words: [ArgumentWord] = []
-    for item in value.items {
-      guard let text = item.plainText, known.contains(text) else {
-        throw Diagnostic(
-          "expected \(expectation), found \(item.shown)", at: item.origin,
-          hint: item.plainText.flatMap { suggestion(for: $0, among: known) })
+  private func mixture(_ value: Value, _ known: [String]) throws(PipeErrors) -> [ArgumentWord]? {
+    var wrong: [Diagnostic] = []
+    let words = value.items.map { item in
+      let text = item.plainText ?? ""
+      if !known.contains(text) {
+        wrong.append(
+          Diagnostic(
+            "expected \(expectation), found \(item.shown)", at: item.origin, hint: suggestion(for: text, among: known)))
       }
-      words.append(ArgumentWord(text: text, origin: item.origin))
+      return ArgumentWord(text: text, origin: item.origin)
     }
+    if !wrong.isEmpty { throw PipeErrors(wrong) }
     return words.isEmpty ? nil : words
   }
 
   private static func words(
     _ value: Value, _ known: [String], _ prefixes: [String], _ expectation: String
-  ) throws(Diagnostic) -> [ArgumentWord] {
-    var words: [ArgumentWord] = []
+  ) throws(PipeErrors) -> [ArgumentWord] {
+    var (words, wrong) = ([ArgumentWord](), [Diagnostic]())
     for item in value.items {
       guard let text = item.plainText else {
-        throw Diagnostic("expected \(expectation), found \(item.shown)", at: item.origin)
+        wrong.append(Diagnostic("expected \(expectation), found \(item.shown)", at: item.origin))
+        continue
       }
-      guard known.contains(text) || prefixes.contains(where: { text.hasPrefix($0) && text != $0 }) else {
-        throw Diagnostic(
-          "unknown field \"\(text)\"", at: item.origin, hint: suggestion(for: text, among: known))
-      }
-      if words.contains(where: { $0.text == text }) {
-        throw Diagnostic("field \"\(text)\" is named twice", at: item.origin)
+      if !known.contains(text), !prefixes.contains(where: { text.hasPrefix($0) && text != $0 }) {
+        wrong.append(
+          Diagnostic("unknown field \"\(text)\"", at: item.origin, hint: suggestion(for: text, among: known)))
+      } else if words.contains(where: { $0.text == text }) {
+        wrong.append(Diagnostic("field \"\(text)\" is named twice", at: item.origin))
       }
       words.append(ArgumentWord(text: text, origin: item.origin))
     }
+    if !wrong.isEmpty { throw PipeErrors(wrong) }
     return words
   }
 }
@@ -169,6 +177,7 @@ extension Value {
     case .list(let values): return values
     case .raw(let text):
       let inner = text.hasPrefix("[") && text.hasSuffix("]") ? String(text.dropFirst().dropLast()) : text
+      if inner != text, inner.allSatisfy({ $0 == " " }) { return [] }
       return inner.split(separator: ",", omittingEmptySubsequences: false).map { part in
         Value(.raw(String(part.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())), origin)
       }
@@ -183,7 +192,6 @@ extension Value {
       if case .list = kind { return items }
       return [self]
     }
-    if text.dropFirst().dropLast().allSatisfy({ $0 == " " }) { return nil }
     if case .list(let values)? = Value(parsing: text)?.kind, values.allSatisfy({ $0.text != nil }) { return values }
     return text.contains("\"") ? nil : items
   }
@@ -193,7 +201,7 @@ extension Value {
     case .string(let text), .raw(let text): "\"\(text.prefix(80))\""
     case .name(let text), .number(let text): text
     case .parameter(let name): "$\(name)"
-    case .list(let values): "a list of \(values.count)"
+    case .list(let values): values.isEmpty ? "an empty list" : "a list of \(values.count)"
     }
   }
 }

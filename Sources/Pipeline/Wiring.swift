@@ -4,7 +4,7 @@ import PipeLanguage
 /// was read before.
 func wiringErrors(_ chains: [[BoundCall]], catalog: Catalog) -> [Diagnostic] {
   let readers = chains.compactMap(\.first).filter { call in
-    call.branch == nil && call.definition.declaration.readsStandardInput(call.arguments)
+    call.branch == nil && call.isComplete && call.definition.declaration.readsStandardInput(call.arguments)
   }
   let late = readers.dropFirst().map { call in
     Diagnostic(
@@ -34,14 +34,16 @@ private func wiringErrors(
     for field in declaration.reads where !fields.contains(field) {
       errors.append(unwritten(field, of: declaration.name, at: bound.call.name.origin, catalog: catalog))
     }
-    for word in declaration.readsNamed(bound.arguments) where !fields.contains(word.text) {
+    let named = bound.isComplete ? declaration.readsNamed(bound.arguments) : []
+    for word in named where !fields.contains(word.text) {
       let origin = if case .catalog = word.origin { bound.call.name.origin } else { word.origin }
       errors.append(unwritten(word.text, of: declaration.name, at: origin, catalog: catalog))
     }
     if let branch = bound.branch {
       errors += wiringErrors(branch, available: declaration.branch == .source ? nil : fields, catalog: catalog)
     }
-    errors += rebuildingErrors(bound, before: chain[..<index], isInBranch: available != nil) + declaration.faults(bound)
+    errors += rebuildingErrors(bound, before: chain[..<index], isInBranch: available != nil)
+    if bound.isComplete { errors += declaration.faults(bound) }
     fields.formUnion(declaration.writes)
   }
   return errors

@@ -1,3 +1,4 @@
+import Messages
 import Pipeline
 import Training
 
@@ -88,9 +89,10 @@ private final class BatchStage: Stage {
       let first = firstEpoch ?? record.epoch
       firstEpoch = first
       if let failure = record.failure {
+        context.meter.count("records")
         context.meter.count("failed")
         // Later epochs leave out the same.
-        if record.epoch == first { context.say("left out \(record.key): \(failure)") }
+        if record.epoch == first { complain("left out \(record.key): \(failure)") }
         // What a resumed run passes over held examples.
         if !hasExamples, passOver.count == 0, record.epoch > first {
           throw RunFailure(.unreadable, "batch: no record of the input is an example to learn from")

@@ -1,5 +1,6 @@
 import Foundation
 import Images
+import Messages
 import Models
 import PipeLanguage
 import Pipeline
@@ -84,7 +85,7 @@ private final class CacheStage: Stage {
     }
   }
 
-  private func say(_ note: String) { context.say("cache: \(note)") }
+  private func say(_ note: String) { complain("cache: \(note)") }
 
   var isReady: Bool { upstream.isReady }
 

@@ -1,5 +1,6 @@
 import Foundation
 import JSON
+import Messages
 import Pipeline
 import Samples
 
@@ -49,6 +50,7 @@ private final class EmitStage: Stage {
   /// Input records that the output has from an earlier run.
   private var recordsDone = 0
   private var resumePoint: ResumePoint?
+  /// Whether the output has its end, or shall have none since the run failed here.
   private var isFinished = false
 
   init(_ inputs: StageInputs, _ context: RunContext) throws(RunFailure) {
@@ -128,12 +130,25 @@ private final class EmitStage: Stage {
 
   var isReady: Bool { upstream.isReady }
 
+  /// Where a later link asks for no more, nobody has asked for the end.
+  deinit { try? finish() }
+
+  private func finish() throws(RunFailure) {
+    if isFinished { return }
+    isFinished = true
+    try write { file throws(OutputFailure) in try file.finish(trailer: tar?.end() ?? []) }
+  }
+
   func next() throws(RunFailure) -> Record? {
+    do throws(RunFailure) { return try nextWritten() } catch {
+      isFinished = true
+      throw error
+    }
+  }
+
+  private func nextWritten() throws(RunFailure) -> Record? {
     guard let record = try upstream.next() else {
-      if !isFinished {
-        isFinished = true
-        try write { file throws(OutputFailure) in try file.finish(trailer: tar?.end() ?? []) }
-      }
+      try finish()
       return nil
     }
     guard record.index >= recordsDone else {
@@ -142,7 +157,7 @@ private final class EmitStage: Stage {
     }
     if let failure = record.failure, onError == "skip" {
       // Left out of the output, it is said all the same: a shard that is cut off is never silently short.
-      context.say("skipped \(record.key): \(failure)")
+      complain("skipped \(record.key): \(failure)")
     } else {
       var bytes: [UInt8] = []
       do { bytes = try writer.bytes(of: record, tar: tar) } catch {

@@ -1,6 +1,7 @@
 import Evaluation
 import Foundation
 import JSON
+import Messages
 import Models
 import PipeLanguage
 import Pipeline
@@ -141,7 +142,7 @@ private final class EvaluateStage: Stage {
       } catch { record.failure = error }
     }
     if let failure = record.failure {
-      context.say("left out \(record.key): \(failure)")
+      complain("left out \(record.key): \(failure)")
     } else {
       try take(record)
     }
@@ -183,7 +184,7 @@ private final class EvaluateStage: Stage {
 
   private func finish() throws(RunFailure) {
     isFinished = true
-    if isEmpty { context.say("evaluate: no record was judged") }
+    if isEmpty { complain("evaluate: no record was judged") }
     let standings = scoreboard.standings
     var failure: OutputFailure?
     // An output that cannot be written does not cost the others.

@@ -1,5 +1,6 @@
 import Foundation
 import JSON
+import Messages
 import Models
 import Pipeline
 import Samples
@@ -138,25 +139,26 @@ private final class TrainStage: Stage {
 
   var isReady: Bool { upstream.isReady }
 
+  /// Takes all steps. What the run counts are the records that they learnt from, and those that `batch` left out.
   func next() throws(RunFailure) -> Record? {
     if isFinished { return nil }
-    guard state.step < steps, !context.isEnding, let batches = try nextBatches() else {
-      isFinished = true
-      try finish()
-      return nil
+    while state.step < steps, !context.isEnding, let batches = try nextBatches() {
+      try checkTeachers(batches)
+      let started = ContinuousClock.now
+      let report = try step(batches)
+      let taken = ContinuousClock.now - started
+      context.meter.add(seconds: taken, to: "train")
+      context.meter.count("tokens", report.tokens)
+      context.meter.count("records", batches.reduce(0) { $0 + $1.examples.count })
+      try log.write(report, seconds: taken / .seconds(1), of: steps)
+      state.step = report.step
+      state.records = batches.last?.records ?? state.records
+      state.lastKey = batches.last?.lastKey
+      if report.step % interval == 0 { try save() }
     }
-    try checkTeachers(batches)
-    let started = ContinuousClock.now
-    let report = try step(batches)
-    let taken = ContinuousClock.now - started
-    context.meter.add(seconds: taken, to: "train")
-    context.meter.count("tokens", report.tokens)
-    try log.write(report, seconds: taken / .seconds(1), of: steps)
-    state.step = report.step
-    state.records = batches.last?.records ?? state.records
-    state.lastKey = batches.last?.lastKey
-    if report.step % interval == 0 { try save() }
-    return Record(key: "step \(report.step)", shard: "", index: report.step - 1)
+    isFinished = true
+    try finish()
+    return nil
   }
 
   private func nextBatches() throws(RunFailure) -> [ExampleBatch]? {
@@ -202,7 +204,7 @@ private final class TrainStage: Stage {
     }
     try save()
     if state.step < steps, !context.isEnding {
-      context.say("train: the input ended after \(state.step) of \(steps) steps")
+      complain("train: the input ended after \(state.step) of \(steps) steps")
     }
   }
 }

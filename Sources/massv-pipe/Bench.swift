@@ -2,6 +2,7 @@ import ArgumentParser
 import CKernels
 import Foundation
 import JSON
+import Messages
 import Models
 import Roofline
 import Tensors

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
+import Messages
 import PipeLanguage
-import Pipeline
 
 /// The command. Exit status: 0 every record succeeded, 1 some failed, 64 bad usage or a bad pipe, 66 an input or a
 /// model could not be read, 70 internal error.
@@ -10,22 +10,6 @@ struct MassvPipe: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "massv-pipe", abstract: "Runs vision-language models over image datasets, as a stream.",
     subcommands: [Run.self, Check.self, Graph.self, StagesCommand.self, Inspect.self, Bench.self])
-}
-
-/// Prints to standard error, under the tool's name.
-func complain(_ message: String) {
-  tell("massv-pipe: \(message)\n")
-}
-
-/// Writes to standard error as it stands; where nobody can read it, it is lost.
-func tell(_ text: String) {
-  var bytes = Array(text.utf8)[...]
-  while !bytes.isEmpty {
-    let count = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
-    if count < 0, errno == EINTR { continue }
-    if count <= 0 { return }
-    bytes = bytes.dropFirst(count)
-  }
 }
 
 /// Prints to standard output; a reader that went away ends the command quietly.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Messages
 import Pipeline
 
 /// When a run shows how far it is.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Messages
 import PipeLanguage
 import Pipeline
 import Stages

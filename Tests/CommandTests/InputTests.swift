@@ -61,3 +61,15 @@ private let standIn = "read ( scenes count=7 seed=3 ) | emit fields=[key]"
   let outcome = try Command.shell(script, scratch: scratch.path)
   #expect(outcome.status == 66 && outcome.errors.contains(message), "\(outcome.errors)")
 }
+
+@Test func namesCannotWriteToATerminal() throws {
+  let scratch = try ScratchFolder()
+  let script = #"""
+    NAME="$(printf 'x\033[2Jy\nmassv-pipe: z\342\200\256').jpg"; touch "$OUT/$NAME"; tar cf $OUT/a.tar -C $OUT "$NAME"
+    echo 'read | decode | emit fields=[key] on-error=skip' > $OUT/a.pipe; $TOOL run $OUT/a.pipe < $OUT/a.tar > $OUT/a
+    """#
+  let outcome = try Command.shell(script, scratch: scratch.path)
+  #expect(outcome.status == 1)
+  #expect(outcome.errors.hasPrefix(#"massv-pipe: skipped x\u{1B}[2Jy\nmassv-pipe: z\u{202E}: "#), "\(outcome.errors)")
+  #expect(outcome.errors.split(separator: "\n").count == 1)
+}

@@ -59,3 +59,22 @@ private let train =
   #expect(outcome.status == 66 && outcome.errors.contains("none/stats: the counters cannot be written: No such file"))
   #expect(try scratch.lines("a").isEmpty)
 }
+
+@Test func anOutputHasItsEndWhereALaterLinkAsksForNoMore() throws {
+  let scratch = try ScratchFolder()
+  let script = """
+    cat > $OUT/a.pipe <<'EOF'
+    param a = none
+    param b = none
+    read | emit format=tar fields=[key] path=$a | tee ( emit format=tar fields=[key] path=$b | limit records=2 )
+    | limit records=3 | emit fields=[key]
+    EOF
+    $TOOL run $OUT/a.pipe a=$OUT/a.tar.gz b=$OUT/b.tar < Tests/Fixtures/shapes.tar > $OUT/a &&
+    echo 'read | emit fields=[key]' > $OUT/b.pipe && $TOOL run $OUT/b.pipe < $OUT/a.tar.gz > $OUT/b &&
+    $TOOL run $OUT/b.pipe < $OUT/b.tar > $OUT/c
+    """
+  let outcome = try Command.shell(script, scratch: scratch.path)
+  #expect(outcome.status == 0 && outcome.errors == "", "\(outcome.errors)")
+  #expect(try scratch.lines("b") == scratch.lines("a") && scratch.lines("a").count == 3)
+  #expect(try scratch.lines("c") == Array(scratch.lines("a").prefix(2)))
+}

@@ -153,8 +153,9 @@ import Testing
       """
     #expect(try Command.shell(script, scratch: scratch.path).status == 0)
     let tool = try pipe(scratch, "steps=9", shards: scratch.path + "/in.tar")
-    let outcome = try Command.shell("exec \(tool)d > $OUT/a", scratch: scratch.path)
+    let outcome = try Command.shell("exec \(tool)d --stats $OUT/s > $OUT/a", scratch: scratch.path)
     #expect(outcome.status == 1)
+    #expect(try scratch.lines("s").first?.hasPrefix(#"{"records":7,"failed":6,"#) == true)
     #expect(try scratch.lines("a").count == 1)
     for message in [
       "blind: label: blind: expected a picture with its answer, found none", "broken: decode:",

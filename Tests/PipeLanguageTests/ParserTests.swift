@@ -50,14 +50,14 @@ private func parse(_ text: String) -> (file: PipeFile, errors: [String]) {
 }
 
 @Test func everyErrorIsReportedInOneRun() {
-  let (_, errors) = parse("param = 3\nlet x model\nread | | emit path=\"open\n| limit records=[]")
+  let (_, errors) = parse("param = 3\nlet x model\nread | | emit path=\"open\n| limit records=[,]\n| emit fields=[]")
   #expect(
     errors.map { String($0.prefix { $0 != "\n" }) } == [
       "a.pipe:1:7: error: expected the parameter's name, found '='",
       "a.pipe:2:7: error: expected '=' and what \"x\" is, found \"model\"",
       "a.pipe:3:8: error: expected a stage, found '|'",
       "a.pipe:3:20: error: a string without its closing quote",
-      "a.pipe:4:18: error: expected a value, found an empty list",
+      "a.pipe:4:18: error: expected a value, found ','",
     ])
 }
 

@@ -43,6 +43,25 @@ private let shipped: [String] = {
   #expect(found[6].contains("unknown field \"txet\"") && found[6].contains("did you mean \"text\"?"))
 }
 
+@Test func whatIsWrongWithAValueHidesNothingElse() {
+  let found = errors(
+    """
+    let m = model path="x"
+    read shards=[] | encode model=m | decode limit=0 | verify model=m max-tokens=-1
+    | emit fields=[kee, txet, text, text]
+    """)
+  #expect(found.count == 8, "\(found)")
+  #expect(found[0].contains("\"shards\": expected text, or none, found an empty list"))
+  #expect(found[1].contains("\"encode\" reads \"image\", which no earlier stage writes"))
+  #expect(found[2].contains("\"decode\" has no parameter \"limit\""))
+  #expect(found[3].contains("\"verify\" reads \"prompt\", which no earlier stage writes"))
+  #expect(found[4].contains("\"max-tokens\": expected a whole number"))
+  #expect(found[5].contains("unknown field \"kee\"") && found[6].contains("unknown field \"txet\""))
+  #expect(found[7].contains("field \"text\" is named twice"))
+  // Of a stage that is not known for what it is, nothing can be missing behind it.
+  #expect(errors("read | decod | emit fields=[width]").count == 1)
+}
+
 @Test func wiresAreCheckedBeforeAnythingIsLoaded() {
   let missing = errors("let m = model path=\"nowhere\"\nread | encode model=m | emit fields=[key, text, width]")
   #expect(missing.count == 3)
@@ -77,6 +96,10 @@ private let shipped: [String] = {
   #expect(errors(pipe, Overrides(settings: ["emit.pth=x"])).first?.contains("did you mean \"path\"?") == true)
   let distill = "param prompts = none\nread | ask prompts=$prompts | emit fields=[key]"
   #expect(errors(distill, Overrides(parameters: ["prompts="])) == [])
+  for empty in ["emit fields=[]", "evaluate gammas=[]", "ask prompts=[]"] {
+    #expect(errors("read | " + empty).first { $0.contains("found an empty list") } != nil, "\(empty)")
+  }
+  #expect(errors(pipe, Overrides(settings: ["emit.fields=[]"])).first?.contains("a list of key shard") == true)
   #expect(errors(distill, Overrides(parameters: ["prompts=[ ]"])).first?.contains("found \"[ ]\"") == true)
   let scenes = "param first = 0\nscenes first=$first | emit fields=[key]"
   #expect(
