@@ -75,6 +75,13 @@ private let two = [("a/1", [("jpg", "one"), ("txt", "caption")]), ("a/2.x", [("s
   #expect(found.first(where: \.isOfShard)?.problem?.description.contains("reading goes on at byte 2048") == true)
 }
 
+@Test func aTornMemberIsNamedWithItsSize() throws {
+  let long = String(repeating: "x", count: 2000)
+  let found = try samples(Array(tar([("a", [("txt", "whole")]), ("b", [("jpg", long)])]).prefix(3 * 512 + 700)))
+  #expect(found.map(\.key) == ["a", "b"] && found[0].problem == nil)
+  #expect(found[1].problem?.description.contains("member b.jpg: expected 2000 bytes, found fewer: ") == true)
+}
+
 @Test func everyTruncationIsReported() throws {
   let whole = try tar([("a", [("jpg", String(repeating: "x", count: 700)), ("txt", "t")]), ("b", [("txt", "u")])])
   for length in stride(from: 0, to: whole.count - 511, by: 97) {
