@@ -28,6 +28,15 @@ package final class RunFiles: Sendable {
     if let input = Self.identity(of: nil, STDIN_FILENO) { state.withLock { _ = $0.read.insert(input) } }
   }
 
+  /// Says that a model's file or all files of its folder are read.
+  func readModel(_ path: String) throws(RunFailure) {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
+      return try read(path)
+    }
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] { try read(path + "/" + name) }
+  }
+
   /// Says that a file is read.
   package func read(_ path: String) throws(RunFailure) {
     guard let file = Self.identity(of: path, -1) else { return }

@@ -32,6 +32,11 @@ package struct Runner {
     for resource in pipe.resources where used.contains(resource.name) {
       var arguments = resource.arguments
       arguments.resources = resources
+      for parameter in resource.definition.parameters {
+        if case .path = parameter.type, let path = arguments.optionalText(parameter.name) {
+          try context.files.readModel(path)
+        }
+      }
       resources[resource.name] = try resource.definition.load(arguments, context)
     }
     return resources

@@ -3,57 +3,94 @@ import Foundation
 
 /// The bytes of a shard, decompressed where they are compressed, with a short memory of what was handed out.
 ///
-/// gzip, bzip2, compress, lzip, xz, lzma, zstd and lz4 are recognised by their content. Several compressed streams one
-/// behind the other read as one. Filters that run other programs are left out.
+/// gzip, bzip2, compress, lzip, xz, lzma, zstd and lz4 are recognised by their content. Several streams one behind the other
+/// read as one, whatever they are compressed with (xz and zstd are followed by their own kind alone: else by an error).
+/// Filters that run other programs are left out. zlib and liblz4 read their own: libarchive passes over gzip's checksums.
 final class ByteStream {
   /// Bytes handed out at a time.
   static let chunkSize = 1 << 16
 
+  /// What decompresses the present stream.
+  private enum Source {
+    case frames(any FrameDecoder, name: String)
+    /// libarchive, and where its stream begins.
+    case archive(OpaquePointer?, start: Int)
+  }
+
   /// Why the stream ended early, nil where it simply ended.
   private(set) var failure: String?
-  private let archive: OpaquePointer?
-  private let descriptor: Int32
-  private let closes: Bool
+  private let input: RawInput
+  /// nil between two streams.
+  private var source: Source?
   private var storage: UnsafeMutablePointer<UInt8>
   /// Offset of the storage's first byte, and how many bytes it holds: at most three chunks.
   private var windowStart = 0
   private var windowCount = 0
   private var isAtEnd = false
-  /// What is left of libarchive's last block.
+  /// What is left of the last block.
   private var pending = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
+  /// The last block that was decompressed here.
+  private var decompressed = UnsafeMutableBufferPointer<UInt8>(start: nil, count: 0)
 
   /// Reads a descriptor from where it stands.
   init(descriptor: Int32, closes: Bool) {
-    self.descriptor = descriptor
-    self.closes = closes
+    input = RawInput(descriptor: descriptor, closes: closes)
     storage = .allocate(capacity: 3 * Self.chunkSize)
-    archive = archive_read_new()
-    archive_read_support_filter_gzip(archive)
+    beginStream()
+  }
+
+  deinit {
+    if case .archive(let archive, _) = source { archive_read_free(archive) }
+    storage.deallocate()
+    decompressed.deallocate()
+  }
+
+  // MARK: Streams
+
+  /// Finds out what the next stream is compressed with.
+  private func beginStream() {
+    let head = input.peek(4)
+    if head.isEmpty { return end(input.failure) }
+    let found: (Compression, String)? =
+      head.starts(with: [0x1F, 0x8B])
+      ? (.gzip, "gzip") : head.elementsEqual([0x04, 0x22, 0x4D, 0x18]) ? (.lz4, "lz4") : nil
+    if let found, let decoder = found.0.makeDecoder() {
+      source = .frames(decoder, name: found.1)
+    } else {
+      openArchive()
+    }
+  }
+
+  private func openArchive() {
+    let archive = archive_read_new()
+    source = .archive(archive, start: input.position)
     archive_read_support_filter_bzip2(archive)
     archive_read_support_filter_compress(archive)
     archive_read_support_filter_lzip(archive)
     archive_read_support_filter_lzma(archive)
     archive_read_support_filter_xz(archive)
     archive_read_support_filter_zstd(archive)
+    // LZ4's older frames.
     archive_read_support_filter_lz4(archive)
     archive_read_support_format_raw(archive)
     archive_read_support_format_empty(archive)
+    let opened = archive_read_open(
+      archive, Unmanaged.passUnretained(input).toOpaque(), nil,
+      { _, context, buffer in
+        guard let context else { return -1 }
+        let input = Unmanaged<RawInput>.fromOpaque(context).takeUnretainedValue()
+        let bytes = input.peek()
+        buffer?.pointee = UnsafeRawPointer(bytes.baseAddress)
+        input.take(bytes.count)
+        return bytes.count
+      }, nil)
     var entry: OpaquePointer?
-    if archive_read_open_fd(archive, descriptor, Self.chunkSize) != ARCHIVE_OK {
-      end(archiveMessage(archive))
-    } else {
-      switch archive_read_next_header(archive, &entry) {
-      case ARCHIVE_OK, ARCHIVE_WARN: break
-      case ARCHIVE_EOF: isAtEnd = true
-      default: end(archiveMessage(archive))
-      }
+    guard opened == ARCHIVE_OK else { return end(input.failure ?? archiveMessage(archive)) }
+    switch archive_read_next_header(archive, &entry) {
+    case ARCHIVE_OK, ARCHIVE_WARN: break
+    case ARCHIVE_EOF: end(input.failure)
+    default: end(input.failure ?? archiveMessage(archive))
     }
-  }
-
-  deinit {
-    archive_read_free(archive)
-    storage.deallocate()
-    if closes { close(descriptor) }
   }
 
   private func end(_ message: String?) {
@@ -62,7 +99,7 @@ final class ByteStream {
   }
 
   /// Bytes of the file itself that have been read, compressed as they are.
-  var fileBytes: Int { Int(archive_filter_bytes(archive, -1)) }
+  var fileBytes: Int { input.total }
 
   /// Offset behind the last byte handed out.
   var windowEnd: Int { windowStart + windowCount }
@@ -96,6 +133,44 @@ final class ByteStream {
 
   /// What the file has now, without waiting for more: a reader of a slow pipe gets its records as they come.
   private func nextBlock() -> UnsafeBufferPointer<UInt8> {
+    while !isAtEnd {
+      switch source {
+      case .frames(let decoder, let name):
+        if let block = decompress(decoder, name) { return block }
+      case .archive(let archive, let start):
+        if let block = read(archive, start) { return block }
+      case nil: beginStream()
+      }
+    }
+    return UnsafeBufferPointer(start: nil, count: 0)
+  }
+
+  /// Input that is decompressed at once: a thousand times as much may come out.
+  private static let pieceSize = 4096
+
+  /// nil where nothing came out, or the stream ended.
+  private func decompress(_ decoder: any FrameDecoder, _ name: String) -> UnsafeBufferPointer<UInt8>? {
+    let bytes = UnsafeBufferPointer(rebasing: input.peek().prefix(Self.pieceSize))
+    if bytes.isEmpty {
+      end(input.failure ?? "truncated \(name) input")
+      return nil
+    }
+    let step = decoder.decode(bytes)
+    input.take(step.used)
+    switch step.state {
+    case .within: break
+    // Whether another one follows is found out when this one's bytes have been handed out.
+    case .ended: source = nil
+    case .broken: end("\(name): damaged data, or a checksum that is not theirs, near byte \(input.position)")
+    }
+    decompressed.deallocate()
+    decompressed = .allocate(capacity: step.output.count)
+    _ = decompressed.initialize(from: step.output)
+    return decompressed.isEmpty ? nil : UnsafeBufferPointer(decompressed)
+  }
+
+  /// nil where the stream ended.
+  private func read(_ archive: OpaquePointer?, _ begin: Int) -> UnsafeBufferPointer<UInt8>? {
     var start: UnsafeRawPointer?
     var count = 0
     var offset: Int64 = 0
@@ -104,11 +179,19 @@ final class ByteStream {
       case ARCHIVE_OK, ARCHIVE_WARN:
         if count > 0 { return UnsafeBufferPointer(start: start?.assumingMemoryBound(to: UInt8.self), count: count) }
       case ARCHIVE_EOF:
-        end(nil)
-        return UnsafeBufferPointer(start: nil, count: 0)
+        // What libarchive took of the input and did not need is another stream's.
+        let used = begin + Int(archive_filter_bytes(archive, -1))
+        if used == begin {
+          end(input.failure)
+        } else if !input.goBack(to: used) {
+          end("byte \(used): what follows there cannot be found again")
+        }
+        archive_read_free(archive)
+        source = nil
+        return nil
       default:
-        end(archiveMessage(archive))
-        return UnsafeBufferPointer(start: nil, count: 0)
+        end(input.failure ?? archiveMessage(archive))
+        return nil
       }
     }
   }

@@ -40,12 +40,23 @@ protocol FrameEncoder: AnyObject {
   func end() -> [UInt8]
 }
 
+/// What a decoder made of some bytes.
+struct FrameStep {
+  enum State {
+    case within, ended, broken
+  }
+  /// How many of them it used.
+  let used: Int
+  /// What came out, up to where they are broken.
+  let output: [UInt8]
+  /// Where it stands behind them.
+  let state: State
+}
+
 /// Reads one frame after the other.
 protocol FrameDecoder: AnyObject {
-  /// Decompresses some bytes.
-  ///
-  /// - Returns: how many were used, what came out, and whether a frame ended with them; nil where they are broken.
-  func decode(_ bytes: UnsafeBufferPointer<UInt8>) -> (used: Int, output: [UInt8], endsFrame: Bool)?
+  /// Decompresses some bytes, up to the end of a frame. Behind broken ones it cannot be gone on with.
+  func decode(_ bytes: UnsafeBufferPointer<UInt8>) -> FrameStep
 }
 
 private final class GzipEncoder: FrameEncoder {
@@ -68,19 +79,28 @@ private final class GzipEncoder: FrameEncoder {
 
   func end() -> [UInt8] { run([], Z_FINISH) }
 
+  /// zlib counts in 32 bits: it takes so many bytes at once.
+  private static let most = 1 << 30
+
   private func run(_ bytes: [UInt8], _ flush: Int32) -> [UInt8] {
     var output: [UInt8] = []
     var input = bytes
     input.withUnsafeMutableBufferPointer { source in
-      stream.next_in = source.baseAddress
-      stream.avail_in = UInt32(source.count)
       withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 1 << 14) { buffer in
+        var first = 0
         repeat {
-          stream.next_out = buffer.baseAddress
-          stream.avail_out = UInt32(buffer.count)
-          deflate(&stream, flush)
-          output.append(contentsOf: buffer[..<(buffer.count - Int(stream.avail_out))])
-        } while stream.avail_out == 0
+          let count = min(Self.most, source.count - first)
+          stream.next_in = source.baseAddress.map { $0 + first }
+          stream.avail_in = UInt32(count)
+          first += count
+          repeat {
+            stream.next_out = buffer.baseAddress
+            stream.avail_out = UInt32(buffer.count)
+            let status = deflate(&stream, first < source.count ? Z_NO_FLUSH : flush)
+            precondition(status != Z_STREAM_ERROR, "zlib has no state to compress with")
+            output.append(contentsOf: buffer[..<(buffer.count - Int(stream.avail_out))])
+          } while stream.avail_out == 0
+        } while first < source.count
       }
     }
     return output
@@ -94,7 +114,7 @@ private final class GzipDecoder: FrameDecoder {
 
   deinit { inflateEnd(&stream) }
 
-  func decode(_ bytes: UnsafeBufferPointer<UInt8>) -> (used: Int, output: [UInt8], endsFrame: Bool)? {
+  func decode(_ bytes: UnsafeBufferPointer<UInt8>) -> FrameStep {
     var output: [UInt8] = []
     stream.next_in = UnsafeMutablePointer(mutating: bytes.baseAddress)
     stream.avail_in = UInt32(bytes.count)
@@ -108,9 +128,10 @@ private final class GzipDecoder: FrameDecoder {
       } while status == Z_OK && (stream.avail_in > 0 || stream.avail_out == 0)
     }
     let used = bytes.count - Int(stream.avail_in)
-    guard status == Z_OK || status == Z_STREAM_END || status == Z_BUF_ERROR else { return nil }
     if status == Z_STREAM_END { inflateReset(&stream) }
-    return (used, output, status == Z_STREAM_END)
+    let state: FrameStep.State =
+      status == Z_STREAM_END ? .ended : status == Z_OK || status == Z_BUF_ERROR ? .within : .broken
+    return FrameStep(used: used, output: output, state: state)
   }
 }
 
@@ -157,7 +178,7 @@ private final class LZ4Decoder: FrameDecoder {
 
   deinit { LZ4F_freeDecompressionContext(context) }
 
-  func decode(_ bytes: UnsafeBufferPointer<UInt8>) -> (used: Int, output: [UInt8], endsFrame: Bool)? {
+  func decode(_ bytes: UnsafeBufferPointer<UInt8>) -> FrameStep {
     var output: [UInt8] = []
     var used = 0
     var hint = 1
@@ -173,7 +194,8 @@ private final class LZ4Decoder: FrameDecoder {
         if hint == 0 || (produced < buffer.count && used >= bytes.count) { return }
       }
     }
-    return LZ4F_isError(hint) != 0 ? nil : (used, output, hint == 0)
+    return FrameStep(
+      used: used, output: output, state: LZ4F_isError(hint) != 0 ? .broken : hint == 0 ? .ended : .within)
   }
 }
 

@@ -16,6 +16,8 @@ package struct OutputFailure: Error, Sendable, CustomStringConvertible {
 ///
 /// A compressed file is a row of frames with `recordsPerFrame` records each, so that a torn file loses nothing but its
 /// last piece, and a resumed one ends with the same bytes as an uninterrupted one.
+///
+/// What the file held before goes with the first write: a run that is refused before leaves it as it was.
 package final class RecordFile {
   /// Records in one frame of a compressed file.
   static let recordsPerFrame = 256
@@ -27,6 +29,8 @@ package final class RecordFile {
   /// Records in the open frame, nil where none is open.
   private var inFrame: Int?
   private var isEmpty = true
+  /// What an earlier run left; nil once the file has been cut to it.
+  private var remains: Remains?
   /// Whether a write failed: what stands at the end is torn.
   private var isBroken = false
 
@@ -39,11 +43,10 @@ package final class RecordFile {
   package init(path: String, resuming remains: Remains?) throws(OutputFailure) {
     name = path
     closes = true
-    let flags = O_WRONLY | O_CREAT | O_CLOEXEC | (remains == nil ? O_TRUNC : 0)
-    descriptor = open(path, flags, 0o666)
+    descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o666)
     encoder = Compression(path: path).makeEncoder()
     guard descriptor >= 0 else { throw Self.failure(path) }
-    if let remains { try restore(remains) }
+    self.remains = remains ?? Remains()
   }
 
   /// Writes to an open descriptor, such as standard output; a regular file can be resumed.
@@ -52,7 +55,7 @@ package final class RecordFile {
     self.descriptor = descriptor
     closes = false
     encoder = nil
-    if let remains { try restore(remains) }
+    self.remains = remains
   }
 
   deinit {
@@ -65,7 +68,13 @@ package final class RecordFile {
     OutputFailure("\(name): \(String(cString: strerror(errno)))", isClosedPipe: errno == EPIPE)
   }
 
-  private func restore(_ remains: Remains) throws(OutputFailure) {
+  /// Cuts the file to what stays of it.
+  private func begin() throws(OutputFailure) {
+    guard let remains else { return }
+    self.remains = nil
+    var status = stat()
+    // A pipe or a device holds nothing.
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return }
     guard ftruncate(descriptor, off_t(remains.keptBytes)) == 0, lseek(descriptor, 0, SEEK_END) >= 0 else {
       throw Self.failure(name)
     }
@@ -75,6 +84,7 @@ package final class RecordFile {
 
   /// Writes one record.
   package func append(_ bytes: [UInt8]) throws(OutputFailure) {
+    try begin()
     guard let encoder else { return try write(bytes) }
     var output = inFrame == nil ? encoder.begin() : []
     output += encoder.append(bytes)
@@ -88,6 +98,7 @@ package final class RecordFile {
   ///
   /// - Parameter trailer: bytes behind the last record, such as a tar's end-of-archive marker.
   package func finish(trailer: [UInt8] = []) throws(OutputFailure) {
+    try begin()
     guard let encoder else { return try write(trailer) }
     var output: [UInt8] = []
     if inFrame == nil, isEmpty || !trailer.isEmpty { output += encoder.begin() }

@@ -8,7 +8,7 @@ package struct Remains: Sendable, Equatable {
   package var keptBytes = 0
   /// Whole records of the last frame of a compressed file, which is written again.
   package var openFrame: [[UInt8]] = []
-  /// The last whole record.
+  /// The last whole record's line; of a tar, what a failed sample's says.
   package var lastRecord: [UInt8]?
   /// The last whole sample's key; tar only.
   package var lastKey: String?
@@ -25,7 +25,7 @@ package struct Remains: Sendable, Equatable {
 
   /// Reads what a file holds.
   ///
-  /// - Parameter see: is shown every whole line.
+  /// - Parameter see: is shown every whole line; of a tar, what each failed sample says.
   /// - Returns: nil where there is no such file, or where it is no regular file and cannot be read again.
   package static func read(
     path: String, layout: Layout, see: ([UInt8]) -> Void = { _ in }
@@ -38,10 +38,30 @@ package struct Remains: Sendable, Equatable {
     defer { close(descriptor) }
     var status = stat()
     guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+    guard status.st_size == 0 || begins(descriptor, as: layout, Compression(path: path)) else {
+      throw OutputFailure("\(path): cannot be resumed: it was not written by this tool")
+    }
     guard let decoder = Compression(path: path).makeDecoder() else {
-      return layout == .lines ? try lines(descriptor, path, see) : tar(descriptor, path)
+      return layout == .lines ? try lines(descriptor, path, see) : tar(descriptor, path, see)
     }
     return try compressed(descriptor, path, decoder, layout, see)
+  }
+
+  /// Whether a file begins as what this tool writes does: what does not is not taken for a torn first record.
+  private static func begins(_ descriptor: Int32, as layout: Layout, _ compression: Compression) -> Bool {
+    var head = [UInt8](repeating: 0, count: 512)
+    let count = pread(descriptor, &head, head.count, 0)
+    switch (compression, layout) {
+    case (.gzip, _): return head.starts(with: [0x1F, 0x8B].prefix(max(1, count)))
+    case (.lz4, _): return head.starts(with: [0x04, 0x22, 0x4D, 0x18].prefix(max(1, count)))
+    case (.none, .lines): return head.starts(with: Array("{\"".utf8).prefix(max(1, count)))
+    case (.none, .tar):
+      // A name of up to a hundred bytes and zeros, octal digits, and the format's name.
+      let whole = head.prefix(max(0, count))
+      return whole.prefix(100).allSatisfy { $0 == 0 || $0 >= 0x20 }
+        && whole.dropFirst(100).prefix(6).allSatisfy { (0x30...0x37).contains($0) }
+        && Array("ustar".utf8).starts(with: whole.dropFirst(257).prefix(5))
+    }
   }
 
   // MARK: Plain files
@@ -85,25 +105,27 @@ package struct Remains: Sendable, Equatable {
   }
 
   /// Whole samples of a tar that this tool wrote. The last one may lack members, so it counts only before a marker.
-  private static func tar(_ descriptor: Int32, _ path: String) -> Remains {
+  private static func tar(_ descriptor: Int32, _ path: String, _ see: ([UInt8]) -> Void) -> Remains {
     var remains = Remains()
+    func keep(_ sample: Sample, upTo offset: Int) {
+      remains.records += 1
+      remains.keptBytes = offset
+      remains.lastKey = sample.key
+      // A shard's name has dots of its own.
+      remains.lastRecord = sample.members.last { $0.field.hasSuffix("error.json") }?.bytes
+      remains.lastRecord.map(see)
+    }
     let limits = SampleLimits(memberBytes: .max >> 1, sampleBytes: .max >> 1)
     let reader = SampleReader(shard: path, descriptor: descriptor, closes: false, limits: limits)
     var last: Sample?
     while let sample = reader.next() {
       if sample.isOfShard { return remains }
-      if let last { remains.keep(last, upTo: sample.offset) }
+      if let last { keep(last, upTo: sample.offset) }
       if sample.problem != nil { return remains }
       last = sample
     }
-    if let last, let marker = reader.markerOffset { remains.keep(last, upTo: marker) }
+    if let last, let marker = reader.markerOffset { keep(last, upTo: marker) }
     return remains
-  }
-
-  private mutating func keep(_ sample: Sample, upTo offset: Int) {
-    records += 1
-    keptBytes = offset
-    lastKey = sample.key
   }
 
   // MARK: Compressed files
@@ -116,25 +138,33 @@ package struct Remains: Sendable, Equatable {
     var offset = 0
     var content: [UInt8] = []
     var previous: (start: Int, content: [UInt8])?
+    var (linesInFrame, isForeign) = (0, false)
     var isBroken = false
     try chunks(descriptor, path) { chunk in
       var rest = chunk
       while !rest.isEmpty, !isBroken {
-        guard let step = decoder.decode(rest) else {
-          isBroken = true
-          return
-        }
+        let step = decoder.decode(rest)
+        isBroken = step.state == .broken
+        if isBroken { return }
         content += step.output
         offset += step.used
+        // A frame of this tool's has so many lines: what has more is not read into memory to its end.
+        linesInFrame += step.output.count { $0 == UInt8(ascii: "\n") }
+        if linesInFrame > RecordFile.recordsPerFrame { isForeign = true }
+        if isForeign { return }
         rest = UnsafeBufferPointer(rebasing: rest[step.used...])
-        if step.endsFrame {
+        if step.state == .ended {
           frames += 1
+          linesInFrame = 0
           if layout == .lines { lines(of: content).forEach(see) }
           previous = (frameStart, content)
           frameStart = offset
           content = []
         }
       }
+    }
+    if isForeign, layout == .lines {
+      throw OutputFailure("\(path): cannot be resumed: it was not written by this tool")
     }
     if layout == .lines { lines(of: content).forEach(see) }
     // The last frame with anything whole in it is written again, record by record.

@@ -8,8 +8,18 @@ package enum ShardPattern {
   /// A pattern may stand for this many names.
   package static let maximumNames = 1_000_000
 
+  /// A pattern may have this many braces.
+  private static let maximumBraces = 64
+
   /// All names, in order. A pattern without braces is one name; ranges keep their leading zeros.
   package static func expand(_ pattern: String) throws(Failure) -> [String] {
+    guard pattern.utf8.count(where: { $0 == UInt8(ascii: "{") }) <= maximumBraces else {
+      throw Failure(description: "\(pattern.prefix(80))…: has more than \(maximumBraces) braces")
+    }
+    return try expanded(pattern)
+  }
+
+  private static func expanded(_ pattern: String) throws(Failure) -> [String] {
     guard let open = pattern.firstIndex(of: "{") else { return [pattern] }
     guard let close = pattern[open...].firstIndex(of: "}") else {
       throw Failure(description: "\(pattern): '{' without its '}'")
@@ -17,7 +27,7 @@ package enum ShardPattern {
     let before = String(pattern[..<open])
     let choices = try choices(pattern[pattern.index(after: open)..<close], in: pattern)
     var names: [String] = []
-    for rest in try expand(String(pattern[pattern.index(after: close)...])) {
+    for rest in try expanded(String(pattern[pattern.index(after: close)...])) {
       guard choices.count * (names.count / choices.count + 1) <= maximumNames else {
         throw Failure(description: "\(pattern): stands for more than \(maximumNames) names")
       }

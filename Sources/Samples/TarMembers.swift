@@ -49,12 +49,13 @@ package final class TarMembers {
     self.name = name
     self.limit = limit
     // Member names in pax headers are UTF-8; libarchive converts them to the C library's locale.
-    _ = Self.localeIsSet
+    Self.setLocale()
     stream = ByteStream(descriptor: descriptor, closes: closes)
   }
 
   deinit { archive_read_free(archive) }
 
+  static func setLocale() { _ = localeIsSet }
   private static let localeIsSet = setlocale(LC_CTYPE, "C.UTF-8") != nil
 
   /// Bytes of the shard's file read so far.
@@ -112,10 +113,43 @@ package final class TarMembers {
     // libarchive takes an old ENOMEM for its own where a name cannot be converted, and ends the program.
     errno = 0
     guard archive_entry_filetype(entry) == S_IFREG, archive_entry_hardlink(entry) == nil,
-      let path = Self.path(entry)
+      let converted = Self.path(entry)
     else { return nil }
     let offset = base + Int(archive_read_header_position(archive))
+    // libarchive composes letters and accents of pax names: two names would become one.
+    let stored = converted.utf8.allSatisfy { $0 < 0x80 } ? nil : paxPath(at: offset)
+    let path = stored == converted ? stored ?? converted : converted
     return TarMember(path: path, offset: offset, content: content(entry, path))
+  }
+
+  /// The name in a member's pax header as it stands there; nil where there is none, or it is no longer in memory.
+  private func paxPath(at offset: Int) -> String? {
+    guard let header = known(offset, 512), Self.isHeader(header), [0x78, 0x58].contains(header[156]),
+      let content = known(offset + 512, Self.size(of: header))
+    else { return nil }
+    // Records are "LENGTH KEY=VALUE\n", each as long as it says.
+    var rest = content[...]
+    while let space = rest.firstIndex(of: 0x20),
+      let length = Int(String(decoding: rest[..<space], as: UTF8.self)), length > space - rest.startIndex + 1,
+      length <= rest.count
+    {
+      let record = rest[(space + 1)..<(rest.startIndex + length - 1)]
+      if record.starts(with: Array("path=".utf8)) { return String(validating: record.dropFirst(5), as: UTF8.self) }
+      rest = rest[(rest.startIndex + length)...]
+    }
+    return nil
+  }
+
+  /// Bytes that have been read and are still in memory.
+  private func known(_ offset: Int, _ count: Int) -> [UInt8]? {
+    guard stream.nearest(offset) == offset, stream.nearest(offset + count) == offset + count else { return nil }
+    var bytes: [UInt8] = []
+    while bytes.count < count {
+      let more = stream.bytes(at: offset + bytes.count).prefix(count - bytes.count)
+      if more.isEmpty { return nil }
+      bytes += more
+    }
+    return bytes
   }
 
   private static func path(_ entry: OpaquePointer?) -> String? {
@@ -189,10 +223,14 @@ package final class TarMembers {
   /// Steps over headers that belong to no member, such as a volume's label, and what they hold.
   private func passSpecialHeaders() {
     while let block = block(at: position), Self.isHeader(block) {
-      let digits = block[124..<135].drop { $0 == 0x20 }.prefix { (0x30...0x37).contains($0) }
-      let size = Int(String(decoding: digits, as: UTF8.self), radix: 8) ?? 0
-      position += 512 + (size + 511) / 512 * 512
+      position += 512 + (Self.size(of: block) + 511) / 512 * 512
     }
+  }
+
+  /// The bytes that stand behind a header, by its octal digits.
+  private static func size(of header: [UInt8]) -> Int {
+    let digits = header[124..<135].drop { $0 == 0x20 }.prefix { (0x30...0x37).contains($0) }
+    return Int(String(decoding: digits, as: UTF8.self), radix: 8) ?? 0
   }
 
   /// Steps over whole zero blocks, and over a last piece of zeros shorter than a block; returns how many.

@@ -7,6 +7,8 @@ package final class TarWriter {
   private var bytes: [UInt8] = []
 
   package init() {
+    // Names are handed over in the C library's encoding: as UTF-8, libarchive would compose their letters and accents.
+    TarMembers.setLocale()
     archive = archive_write_new()
     archive_write_set_format_pax_restricted(archive)
     archive_write_set_bytes_per_block(archive, 0)
@@ -24,13 +26,13 @@ package final class TarWriter {
 
   deinit { archive_write_free(archive) }
 
-  /// The bytes of one sample's members, headers included.
+  /// The bytes of one sample's members, headers included. Behind an error, the archive cannot be gone on with.
   package func sample(key: String, members: [SampleMember]) throws(ShardProblem) -> [UInt8] {
     for member in members {
       let entry = archive_entry_new()
       defer { archive_entry_free(entry) }
       let path = key + "." + member.field
-      archive_entry_set_pathname_utf8(entry, path)
+      archive_entry_set_pathname(entry, path)
       archive_entry_set_size(entry, Int64(member.bytes.count))
       archive_entry_set_filetype(entry, UInt32(S_IFREG))
       archive_entry_set_perm(entry, 0o644)

@@ -1,4 +1,5 @@
 import Models
+import Synchronization
 import Tensors
 
 /// A prompt as a drafter sees it.
@@ -65,8 +66,16 @@ package protocol ProposalState: AnyObject {
 /// Drafts with a small language model, one token after the other.
 package final class LanguageModelProposer: Proposer {
   private let language: any LanguageModel
+  private let isBroken = Atomic(false)
+  private let onBroken: @Sendable () -> Void
 
-  package init(_ language: any LanguageModel) { self.language = language }
+  /// - Parameter onBroken: is called once where its logits are no numbers: what it proposes then is worth nothing.
+  package init(_ language: any LanguageModel, onBroken: @escaping @Sendable () -> Void = {}) {
+    self.language = language
+    self.onBroken = onBroken
+  }
+
+  private func sayBroken() { if !isBroken.exchange(true, ordering: .relaxed) { onBroken() } }
 
   private final class State: ProposalState {
     let cache: KVCache
@@ -137,6 +146,7 @@ package final class LanguageModelProposer: Proposer {
   private func choose(_ hidden: Tensor, _ sessions: [Session], weighs: Bool, _ engine: Engine) {
     if !weighs, let vocabulary = sessions.first?.vocabulary, sessions.allSatisfy(\.takesLargest) {
       let largest = language.largestLogits(hidden, among: vocabulary, engine)
+      if largest.contains(nil) { sayBroken() }
       for (session, token) in zip(sessions, largest) { session.propose(token ?? 0) }
       return
     }
@@ -146,6 +156,7 @@ package final class LanguageModelProposer: Proposer {
         sessions[row].proposal(values + row * logits.columns, columns: logits.columns, weighs: weighs)
       }
     }
+    if proposals.contains(where: \.isBroken) { sayBroken() }
     for (session, proposal) in zip(sessions, proposals) { session.propose(proposal) }
   }
 

@@ -101,6 +101,8 @@ package final class Session {
     var probability: Float?
     /// Log-probabilities of all tokens, for the rejection rule alone.
     var row: [Float]?
+    /// Whether the drafter's logits were no numbers.
+    var isBroken = false
   }
 
   /// The drafter's choice for the next place.
@@ -114,7 +116,9 @@ package final class Session {
   func proposal(_ logits: UnsafeMutablePointer<Float>, columns: Int, weighs: Bool) -> Proposal {
     let (place, before) = (place(drafts.count), drafts.prefix(drafts.count))
     if rules.sampling.temperature == 0 {
-      let token = rules.sampling.greedy(logits, columns: columns, seen: seen, drafts: before) ?? 0
+      guard let token = rules.sampling.greedy(logits, columns: columns, seen: seen, drafts: before) else {
+        return Proposal(token: 0, probability: weighs ? 0 : nil, isBroken: true)
+      }
       guard weighs else { return Proposal(token: token) }
       let count = min(columns, rules.sampling.vocabulary)
       return Proposal(token: token, probability: mp_largest_probability(logits, count, Int(token)))
@@ -122,7 +126,8 @@ package final class Session {
     let row = row(logits, columns, drafts.count)
     let drawn = noise.draw(row, position: place, purpose: rejects ? .draft : .token)
     let token = drawn ?? Int32(max(0, mp_argmax(row, row.count)))
-    return Proposal(token: token, probability: weighs ? exp(row[Int(token)]) : nil, row: rejects ? row : nil)
+    return Proposal(
+      token: token, probability: weighs ? exp(row[Int(token)]) : nil, row: rejects ? row : nil, isBroken: drawn == nil)
   }
 
   /// Adds a token to the proposals.

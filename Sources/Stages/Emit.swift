@@ -18,7 +18,7 @@ enum Emit {
           "path", .path(optional: true), default: "none", "a file (.gz and .lz4 compress), none for standard output"),
         ParameterDeclaration(
           "on-error", .choice(["record", "skip", "stop"]), default: "record",
-          "what a failed record leaves: a line, nothing, the end"),
+          "what a failed record leaves: a line, nothing (to be resumed, such lines need \"index\"), the end"),
       ],
       keepsFile: true, readsNamed: { fieldsRead($0) })
   ) { inputs, context throws(RunFailure) in
@@ -52,6 +52,7 @@ private final class EmitStage: Stage {
   private var resumePoint: ResumePoint?
   /// Whether the output has its end, or shall have none since the run failed here.
   private var isFinished = false
+  private var hasBegun = false
 
   init(_ inputs: StageInputs, _ context: RunContext) throws(RunFailure) {
     upstream = inputs.upstream
@@ -60,20 +61,29 @@ private final class EmitStage: Stage {
     writer = RecordWriter(inputs.arguments)
     tar = writer.format == .tar ? TarWriter() : nil
     let path = inputs.arguments.optionalText("path")
+    var kept: Remains?
     do {
-      let failures = KeptFailures()
-      let remains = context.options.resume ? try Self.remains(path, writer.format, failures) : nil
-      if let remains { resumePoint = try Self.resumePoint(remains, path, writer, onError) }
-      context.meter.count("failed-before", failures.count)
+      if context.options.resume {
+        let failures = KeptFailures()
+        let remains = try Self.remains(path, writer.format, failures)
+        let point = try Self.resumePoint(remains, path, writer, onError)
+        (kept, resumePoint) = (remains, point)
+        // Records that were left out have no line.
+        context.meter.count(
+          "failed-before", onError == "skip" ? max(0, point.records - remains.records) : failures.count)
+      }
+      if let path, let ending = Self.unknownEnding(of: path) {
+        throw RunFailure(.usage, "emit: path=\(path): files are compressed as .gz or .lz4, found \(ending)")
+      }
       // Behind the look at what is left: a file that is not there is made.
       try context.files.write(path, by: "emit")
       if let path {
-        file = try RecordFile(path: path, resuming: remains)
+        file = try RecordFile(path: path, resuming: kept)
       } else {
         if tar != nil, isatty(STDOUT_FILENO) == 1 {
           throw RunFailure(.usage, "emit: a tar does not go to a terminal: redirect it (> out.tar), or set path=")
         }
-        file = try RecordFile(descriptor: STDOUT_FILENO, name: "standard output", resuming: remains)
+        file = try RecordFile(descriptor: STDOUT_FILENO, name: "standard output", resuming: kept)
       }
     } catch let failure as OutputFailure {
       throw Self.runFailure(failure)
@@ -88,13 +98,22 @@ private final class EmitStage: Stage {
     }
   }
 
+  /// An ending that promises another compression than what would be written.
+  private static func unknownEnding(of path: String) -> String? {
+    let known = [".gz", ".lz4"]
+    let promised = known + [".tgz", ".zst", ".zstd", ".xz", ".txz", ".bz2", ".tbz2", ".lzma", ".lz", ".Z", ".zip"]
+    return promised.first { ending in
+      path.lowercased().hasSuffix(ending.lowercased()) && !known.contains { path.hasSuffix($0) }
+    }
+  }
+
   private static func runFailure(_ failure: OutputFailure) -> RunFailure {
     RunFailure(failure.isClosedPipe ? .closedPipe : .unreadable, "emit: \(failure)")
   }
 
   private static func remains(
     _ path: String?, _ format: RecordFormat, _ failures: KeptFailures
-  ) throws -> Remains? {
+  ) throws -> Remains {
     let layout: Remains.Layout = format == .tar ? .tar : .lines
     if let path { return try Remains.read(path: path, layout: layout, see: failures.see) ?? Remains() }
     var status = stat()
@@ -102,7 +121,8 @@ private final class EmitStage: Stage {
       throw RunFailure(
         .usage, "emit: --resume goes on with a file: append to it (>> captions.jsonl), or set --set emit.path=FILE")
     }
-    return try Remains.read(path: "/proc/self/fd/\(STDOUT_FILENO)", layout: layout, see: failures.see)
+    let output = "/proc/self/fd/\(STDOUT_FILENO)"
+    return try Remains.read(path: output, layout: layout, see: failures.see) ?? Remains()
   }
 
   private static func resumePoint(
@@ -110,16 +130,22 @@ private final class EmitStage: Stage {
   ) throws(RunFailure) -> ResumePoint {
     let output = path ?? "standard output"
     var point = ResumePoint(output: output, records: remains.records, lastKey: remains.lastKey)
-    if let line = remains.lastRecord {
-      guard let json = try? JSONValue(parsing: line), case .object = json else {
-        throw RunFailure(.unreadable, "\(output): cannot be resumed: its last line is no JSON object")
+    let json = remains.lastRecord.flatMap { try? JSONValue(parsing: $0) }
+    if remains.lastRecord != nil, writer.format != .tar, !writer.mayHaveWritten(json) {
+      throw RunFailure(
+        .unreadable, "\(output): cannot be resumed: its last line is none that this run writes: expected \(writer.keys)"
+      )
+    }
+    point.lastKey = (json?["key"] ?? json?["id"])?.string ?? point.lastKey
+    if onError == "stop", let message = json.flatMap(RecordWriter.failure) {
+      throw RunFailure(
+        .stopped, "\(output): ended with record \(point.lastKey ?? "?"), which failed (on-error=stop): \(message)")
+    }
+    if let index = json?["index"]?.int, writer.hasIndex {
+      guard (0..<1 << 53).contains(index) else {
+        throw RunFailure(.unreadable, "\(output): cannot be resumed: its last line has index \(index)")
       }
-      point.lastKey = (json["key"] ?? json["id"])?.string
-      if onError == "stop", let message = RecordWriter.failure(in: json) {
-        throw RunFailure(
-          .stopped, "\(output): ended with record \(point.lastKey ?? "?"), which failed (on-error=stop): \(message)")
-      }
-      if let index = json["index"]?.int, writer.hasIndex { point.records = index + 1 }
+      point.records = index + 1
     }
     guard onError != "skip" || writer.hasIndex || remains.records == 0 else {
       throw RunFailure(
@@ -131,7 +157,7 @@ private final class EmitStage: Stage {
   var isReady: Bool { upstream.isReady }
 
   /// Where a later link asks for no more, nobody has asked for the end.
-  deinit { try? finish() }
+  deinit { if hasBegun { try? finish() } }
 
   private func finish() throws(RunFailure) {
     if isFinished { return }
@@ -140,14 +166,18 @@ private final class EmitStage: Stage {
   }
 
   func next() throws(RunFailure) -> Record? {
-    do throws(RunFailure) { return try nextWritten() } catch {
+    do throws(RunFailure) {
+      let record = try nextWritten()
+      hasBegun = true
+      return record
+    } catch {
       isFinished = true
       throw error
     }
   }
 
   private func nextWritten() throws(RunFailure) -> Record? {
-    guard let record = try upstream.next() else {
+    guard var record = try upstream.next() else {
       try finish()
       return nil
     }
@@ -155,19 +185,20 @@ private final class EmitStage: Stage {
       try resumePoint?.check(key: record.key, index: record.index)
       return record
     }
+    if record.failure == nil { record.failure = writer.problem(of: record) }
     if let failure = record.failure, onError == "skip" {
       // Left out of the output, it is said all the same: a shard that is cut off is never silently short.
       complain("skipped \(record.key): \(failure)")
     } else {
-      var bytes: [UInt8] = []
+      let bytes: [UInt8]
       do { bytes = try writer.bytes(of: record, tar: tar) } catch {
-        var failed = record
-        failed.failure = StageFailure(stage: "emit", message: error.description)
-        bytes = writer.line(of: failed)
+        throw RunFailure(.unreadable, "emit: record \(record.key): \(error)")
       }
       try write { file throws(OutputFailure) in try file.append(bytes) }
     }
     if let failure = record.failure, onError == "stop" {
+      context.meter.count("records")
+      context.meter.count("failed")
       throw RunFailure(.stopped, "record \(record.key): \(failure)")
     }
     return record
@@ -178,7 +209,7 @@ private final class EmitStage: Stage {
   }
 }
 
-/// Counts the failed records among the lines that an earlier run left.
+/// Counts the failed records among what an earlier run left.
 private final class KeptFailures {
   private(set) var count = 0
 

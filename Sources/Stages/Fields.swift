@@ -33,6 +33,8 @@ enum Field {
   /// How much of a text about the picture is right.
   static let facts = Slot<Facts>("facts")
   static let batch = Slot<ExampleBatch>("batch")
+  /// That the record had failed before the branch that it is in.
+  static let failedBeforeBranch = Slot<Bool>("failed-before-branch")
 }
 
 /// A picture's size and the file it came from.

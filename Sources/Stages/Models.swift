@@ -1,3 +1,4 @@
+import Messages
 import Models
 import Pipeline
 import Speculation
@@ -42,6 +43,7 @@ struct ModelResource: Sendable {
     if parameters == nil, arguments.optionalText("tower") != nil {
       throw RunFailure(.usage, "model: \"tower\" is for trained=true alone")
     }
+    if parameters != nil { try checkTrained(arguments) }
     let target = try loading {
       if let parameters {
         let seed = UInt64(arguments.integer("seed"))
@@ -55,6 +57,21 @@ struct ModelResource: Sendable {
     return ModelResource(
       target: target, engine: engine, visionPath: visionPath, weights: arguments.text("weights"),
       parameters: parameters)
+  }
+
+  /// A model in training computes in f32, and is saved as a folder.
+  private static func checkTrained(_ arguments: Arguments) throws(RunFailure) {
+    let path = arguments.text("path")
+    if path.hasSuffix(".gguf") {
+      throw RunFailure(.usage, "model: trained=true: \(path): expected a folder as Hugging Face lays it out")
+    }
+    let ignored = [
+      ("weights", arguments.text("weights") == "stored"), ("kv", arguments.text("kv") == "auto"),
+      ("vision", arguments.optionalText("vision") == nil),
+    ]
+    if let (name, _) = ignored.first(where: { !$0.1 }) {
+      throw RunFailure(.usage, "model: \"\(name)\" is not for trained=true: it computes in f32 and has its own tower")
+    }
   }
 
   /// The files that a model's or drafter's arguments name.
@@ -90,7 +107,10 @@ struct DrafterResource: Sendable {
     let model = try loading {
       try DraftModel(ModelResource.files(arguments, target.engine), for: target.target)
     }
-    return DrafterResource(model: model, proposer: LanguageModelProposer(model.language), target: target)
+    let proposer = LanguageModelProposer(model.language) {
+      complain("\(path): the drafter's logits are no numbers: what it proposes is worth nothing")
+    }
+    return DrafterResource(model: model, proposer: proposer, target: target)
   }
 }
 

@@ -18,6 +18,11 @@ struct RecordWriter {
     "facts", "facts_right", "facts_by_kind",
   ]
 
+  /// Those that say something of an answer.
+  private static let ofAnswers = Set(
+    fieldNames
+  ).subtracting(["key", "shard", "index", "prompt", "width", "height", "sha256"])
+
   let format: RecordFormat
   private let fields: [String]
 
@@ -28,6 +33,35 @@ struct RecordWriter {
 
   /// Whether a line says which input record it is of.
   var hasIndex: Bool { format == .jsonl && fields.contains("index") }
+
+  /// What the object of a line holds, for messages.
+  var keys: String { format == .llava ? "id, image and conversations" : fields.joined(separator: ", ") }
+
+  /// Whether a line may be one of this writer's.
+  func mayHaveWritten(_ line: JSONValue?) -> Bool {
+    guard case .object(let members)? = line else { return false }
+    if Self.failure(in: .object(members)) != nil { return line?["key"]?.string != nil }
+    if format == .llava { return line?["id"]?.string != nil }
+    return fields.contains("key") ? line?["key"]?.string != nil : members.map(\.key) == fields
+  }
+
+  /// Why a record cannot be written: what its .json or its answer says is asked for, and is not there.
+  func problem(of record: Record) -> StageFailure? {
+    if fields.contains("distribution"), let answer = record[Field.answer]?.answer,
+      answer.likeliest.count != answer.tokens.count
+    {
+      return StageFailure(
+        stage: "emit", message: "expected the likeliest tokens of each place, which verify keep=16 keeps, found none")
+    }
+    guard fields.contains(where: { $0.hasPrefix("json.") }), format != .llava, let bytes = record.bytes(of: "json")
+    else {
+      return nil
+    }
+    do { _ = try JSONValue(parsing: bytes) } catch {
+      return StageFailure(stage: "emit", message: "\(record.key).json: \(error)")
+    }
+    return nil
+  }
 
   /// The bytes that stand for a record.
   func bytes(of record: Record, tar: TarWriter?) throws(ShardProblem) -> [UInt8] {
@@ -198,6 +232,10 @@ struct RecordWriter {
     if record.failure != nil {
       add("error.json", line(of: record))
       return members
+    }
+    if record[Field.answer] != nil, fields.contains(where: Self.ofAnswers.contains) {
+      // What an earlier run wrote of another answer is none of this one's.
+      members.removeAll { member in Self.ofAnswers.contains { member.field == $0 + ($0 == "text" ? ".txt" : ".json") } }
     }
     for field in fields where field != "key" {
       if field == "text" || field == "prompt" {

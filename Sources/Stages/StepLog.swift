@@ -85,7 +85,7 @@ private final class LoggedSteps {
 
   /// Takes the next whole line.
   func see(_ line: [UInt8]) {
-    let number = (try? JSONValue(parsing: line))?["step"]?.int
+    let number = (try? JSONValue(parsing: line))?["step"]?.int.flatMap { (0..<1 << 53).contains($0) ? $0 : nil }
     if let number, let row, number == row.upperBound + 1 {
       self.row = row.lowerBound...number
     } else {

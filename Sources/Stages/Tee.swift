@@ -71,14 +71,18 @@ private final class BranchEnd: Stage {
 
   var isReady: Bool { split.branchIsReady }
 
-  func next() throws(RunFailure) -> Record? { try split.nextForBranch() }
+  func next() throws(RunFailure) -> Record? {
+    guard var record = try split.nextForBranch() else { return nil }
+    // Such a record is counted where the main line ends.
+    if record.failure != nil { record[Field.failedBeforeBranch] = true }
+    return record
+  }
 }
 
 private final class TeeStage: Stage {
   private let split: Split
   private let branch: any Stage
   private let context: RunContext
-
   init(_ split: Split, branch: any Stage, _ context: RunContext) {
     self.split = split
     self.branch = branch
@@ -95,7 +99,7 @@ private final class TeeStage: Stage {
         split.branchIsDone = true
         break
       }
-      if done.failure != nil, record?.failure == nil { context.meter.count("failed") }
+      if done.failure != nil, done[Field.failedBeforeBranch] == nil { context.meter.count("failed") }
     }
     return record
   }

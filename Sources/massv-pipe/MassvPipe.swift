@@ -10,6 +10,13 @@ struct MassvPipe: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "massv-pipe", abstract: "Runs vision-language models over image datasets, as a stream.",
     subcommands: [Run.self, Check.self, Graph.self, StagesCommand.self, Inspect.self, Bench.self])
+
+  static func main() {
+    // A closed pipe and a file that may not grow are errors of the write, not the end of the process.
+    signal(SIGPIPE, SIG_IGN)
+    signal(SIGXFSZ, SIG_IGN)
+    main(nil)
+  }
 }
 
 /// Prints to standard output; a reader that went away ends the command quietly.

@@ -36,17 +36,18 @@ struct Run: ParsableCommand {
   }
 
   func run() throws {
-    // A closed pipe and a file that may not grow are errors of the write, not the end of the process.
-    signal(SIGPIPE, SIG_IGN)
-    signal(SIGXFSZ, SIG_IGN)
     let bound = try bind()
     let context = RunContext(options: options)
+    try? context.files.read(pipe)
     try claimStats(context)
     let signals = SignalWatch(context)
     let progress = ProgressLine(progress, context.meter)
     let failure = runToEnd(bound, context)
     progress.end()
-    if let stats, !context.files.isRead(stats) { try writeStats(to: stats, context.meter.reading) }
+    // A run that was refused has not begun.
+    if let stats, failure?.kind != .usage, !context.files.isRead(stats) {
+      try writeStats(to: stats, context.meter.reading)
+    }
     // Everything has been written by now. Libraries' own clean-up is left out: OpenBLAS waits in it for threads that, short
     // of memory, never come.
     _exit(status(failure, context.meter.reading, signals.received))
@@ -102,7 +103,9 @@ struct Run: ParsableCommand {
       complain(error.message)
       throw ExitCode(64)
     }
-    guard access(stats, W_OK) == 0 else {
+    var isFolder: ObjCBool = false
+    if FileManager.default.fileExists(atPath: stats, isDirectory: &isFolder), isFolder.boolValue { errno = EISDIR }
+    guard !isFolder.boolValue, access(stats, W_OK) == 0 else {
       complain("\(stats): the counters cannot be written: \(String(cString: strerror(errno)))")
       throw ExitCode(66)
     }

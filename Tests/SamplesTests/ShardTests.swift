@@ -132,6 +132,64 @@ private let two = [("a/1", [("jpg", "one"), ("txt", "caption")]), ("a/2.x", [("s
   #expect(try all(folder + "/c").allSatisfy { $0.problem == nil })
 }
 
+/// A shell's output, files for its arguments.
+private func shell(_ script: String, _ files: [UInt8]...) throws -> [UInt8] {
+  let folder = FileManager.default.temporaryDirectory.path + "/massv-pipe-test-" + UUID().uuidString
+  defer { try? FileManager.default.removeItem(atPath: folder) }
+  try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+  let paths = files.indices.map { "\(folder)/\($0)" }
+  for (path, bytes) in zip(paths, files) { try Data(bytes).write(to: URL(fileURLWithPath: path)) }
+  let process = Process()
+  process.executableURL = URL(fileURLWithPath: "/bin/sh")
+  process.arguments = ["-c", script, "sh"] + paths
+  let pipe = Pipe()
+  process.standardOutput = pipe
+  try process.run()
+  return Array(pipe.fileHandleForReading.readDataToEndOfFile())
+}
+
+@Test func shardsThatAreCompressedOtherwiseReadAsOne() throws {
+  let (one, other) = (try tar([("a", [("txt", "x")])]), try tar([("b", [("txt", "y")])]))
+  for first in ["gzip", "bzip2", "lz4"] {
+    for second in ["cat", "gzip", "bzip2", "xz", "zstd", "lz4"] {
+      let found = try samples(shell("\(first) -c < \"$1\"; \(second) < \"$2\"", one, other))
+      #expect(found.map(\.key) == ["a", "b"], "\(first), \(second)")
+      #expect(found.allSatisfy { $0.problem == nil }, "\(first), \(second)")
+    }
+  }
+  // The third is none of the second's, which is not compressed.
+  let plain = try samples(shell("gzip -c < \"$1\"; cat \"$2\"; gzip -c < \"$1\"", one, other))
+  #expect(plain.map(\.key).prefix(2) == ["a", "b"] && plain.last?.problem != nil)
+}
+
+/// Damage that still unpacks is found by its checksum.
+@Test(arguments: ["gzip", "lz4"]) func aChecksumThatDoesNotFitIsReported(program: String) throws {
+  let content = String(decoding: (0..<3000).map { UInt8(33 + $0 * $0 % 90) }, as: UTF8.self)
+  let packed = try shell("\(program) -c < \"$1\"", tar([("a", [("txt", content)])]))
+  #expect(try samples(packed).allSatisfy { $0.problem == nil })
+  // gzip ends with checksum and length, LZ4 with a checksum.
+  var damaged = packed
+  damaged[damaged.count - (program == "gzip" ? 8 : 4)] ^= 1
+  let found = try samples(damaged)
+  #expect(found.last?.problem?.description.contains("\(program): damaged data, or a checksum") == true, "\(found)")
+  if program == "gzip" { #expect(found.first?.key == "a" && found.first?.members.count == 1) }
+}
+
+/// A letter and its accent are two, in pax names too, and stay so.
+@Test(arguments: ["pax", "gnu"]) func namesAreReadAndWrittenAsTheyAre(format: String) throws {
+  let folder = FileManager.default.temporaryDirectory.path + "/massv-pipe-test-" + UUID().uuidString
+  defer { try? FileManager.default.removeItem(atPath: folder) }
+  try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+  let names = ["e\u{301}", "\u{E9}", String(repeating: "x", count: 120) + "e\u{301}"]
+  for name in names { try Data("1".utf8).write(to: URL(fileURLWithPath: "\(folder)/\(name).txt")) }
+  let list = names.map { "'\($0).txt'" }.joined(separator: " ")
+  let packed = try shell("cd '\(folder)'; tar cf - --format=\(format) \(list)")
+  func bytes(_ samples: [Sample]) -> [[UInt8]] { samples.map { Array($0.key.utf8) } }
+  let found = try samples(packed)
+  #expect(bytes(found) == names.map { Array($0.utf8) })
+  #expect(try bytes(samples(tar(found.map { ($0.key, [("txt", "1")]) }))) == bytes(found))
+}
+
 @Test func patternsStandForTheirNames() throws {
   #expect(try ShardPattern.expand("d/{008..011}.tar") == ["d/008.tar", "d/009.tar", "d/010.tar", "d/011.tar"])
   #expect(try ShardPattern.expand("{a,b}-{1..2}") == ["a-1", "a-2", "b-1", "b-2"])
