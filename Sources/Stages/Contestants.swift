@@ -1,4 +1,5 @@
 import Evaluation
+import Messages
 import Models
 import Pipeline
 import Speculation
@@ -29,6 +30,9 @@ struct DraftingMethod {
       curve.append(other)
     }
     let massv = try drafter("draft", arguments, target)
+    if target.target.vision != nil, let model = massv?.model, model.projector == nil {
+      complain("evaluate: draft: the drafter has no projector (massv.json): it does not see what \"massv\" is shown")
+    }
     let lookup =
       arguments.flag("ngram") ? DrafterResource(model: nil, proposer: NGramProposer(), target: target) : nil
     let drafting = [

@@ -25,9 +25,18 @@ final class EvaluationReport {
       facts: [
         ("weights", resource.weights), ("tokens at most", String(arguments.integer("max-tokens"))),
         ("seed", String(arguments.integer("seed"))),
-      ])
+      ] + Self.sampling(judge.rules[0].sampling))
     let coolest = judge.settings.map(\.temperature).min() ?? 0
     shown = [Setting.massv, Setting.textOnly].map { Setting(method: $0, gamma: gamma, temperature: coolest) }
+  }
+
+  /// What of the distributions counts, where it is not all of them.
+  private static func sampling(_ settings: SamplingSettings) -> [(name: String, value: String)] {
+    var facts: [(name: String, value: String)] = []
+    if settings.topP < 1 { facts.append(("top-p", "\(settings.topP)")) }
+    if settings.topK > 0 { facts.append(("top-k", "\(settings.topK)")) }
+    if settings.repetitionPenalty != 1 { facts.append(("repetition penalty", "\(settings.repetitionPenalty)")) }
+    return facts
   }
 
   /// The last part of a path: where a model lies is nobody else's business.

@@ -35,7 +35,8 @@ final class Judge {
   private let methods: [DraftingMethod]
   /// By temperature.
   private let contestants: [[Contestant]]
-  private let rules: [ChoiceRules]
+  /// By temperature.
+  let rules: [ChoiceRules]
   private let measuresDistance: Bool
   private var records = 0
   /// The last picture and the last that was another one.

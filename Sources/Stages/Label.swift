@@ -62,7 +62,7 @@ private struct AnswerReader {
   private func failure(_ message: String) -> StageFailure { StageFailure(stage: "label", message: message) }
 
   func example(of record: Record) throws(StageFailure) -> TrainingExample {
-    let answer = try answer(of: record)
+    let (answer, place) = try answer(of: record)
     guard !answer.isEmpty else { throw failure("\(record.key): expected an answer to learn, found an empty one") }
     if needsPicture, record.patchGrid == nil {
       throw failure("\(record.key): expected a picture with its answer, found none")
@@ -71,12 +71,26 @@ private struct AnswerReader {
     guard !example.prompt.isEmpty else { throw failure("expected a prompt, found an empty one") }
     example.answer = Array(answer.prefix(maximumTokens))
     if example.patches != nil { try addTower(to: &example, record) }
-    example.teacher = try teacher(of: record, tokens: answer.count).map { Array($0.prefix(maximumTokens)) }
+    // Distributions stand beside the tokens that they belong to.
+    if place == "token_ids.json" {
+      example.teacher = try teacher(of: record, tokens: answer.count).map { Array($0.prefix(maximumTokens)) }
+    }
+    try checkIds(of: example)
     let limit = resource.student.language.configuration.maximumPositions
     guard example.rows < limit else {
       throw failure("prompt and answer have \(example.rows) tokens, the student reads \(limit) at most")
     }
     return example
+  }
+
+  /// Tokens that were added to a vocabulary may have no row in the student's: it cannot write them.
+  private func checkIds(of example: TrainingExample) throws(StageFailure) {
+    let known = resource.student.language.configuration.vocabulary
+    let all = [example.answer] + (example.teacher ?? []).map(\.ids)
+    guard let id = all.joined().first(where: { Int($0) >= known }) else { return }
+    throw failure(
+      "expected token ids below \(known), which the student can write, found \(id) "
+        + "(\"\(target.tokenizer.decode([id]))\")")
   }
 
   /// The prompt as the student sees it: its own visual tokens, or none.
@@ -123,13 +137,13 @@ private struct AnswerReader {
 
   // MARK: Answers
 
-  private func answer(of record: Record) throws(StageFailure) -> [Int32] {
+  private func answer(of record: Record) throws(StageFailure) -> (ids: [Int32], place: String) {
     if field != "auto" {
       guard let ids = try answer(in: field, record) else { throw failure("expected \(field), found none") }
-      return ids
+      return (ids, field)
     }
     for place in ["token_ids.json", "text.txt", "txt", "json.caption", "json.text", "json.conversations"] {
-      if let ids = try answer(in: place, record) { return ids }
+      if let ids = try answer(in: place, record) { return (ids, place) }
     }
     throw failure("\(record.key): expected an answer: token_ids.json, text.txt, txt, or a caption in .json; found none")
   }
@@ -172,7 +186,7 @@ private struct AnswerReader {
   /// The target's distributions at the answer's places, as `emit` writes them; nil where there are none.
   private func teacher(of record: Record, tokens: Int) throws(StageFailure) -> [TeacherRow]? {
     let field = "distribution.json"
-    guard field != self.field, let bytes = record.bytes(of: field) else { return nil }
+    guard let bytes = record.bytes(of: field) else { return nil }
     let json = try parse(bytes, record, field)
     let (ids, shares) = (json["ids"]?.array ?? [], json["p"]?.array ?? [])
     guard ids.count == tokens, shares.count == tokens else {
@@ -185,6 +199,9 @@ private struct AnswerReader {
         probabilities: (share.array ?? []).compactMap(\.double).map { Float($0) })
       guard row.ids.count == row.probabilities.count, row.probabilities.allSatisfy({ (0...1.001).contains($0) }) else {
         throw failure("\(record.key).\(field): expected a probability from 0 to 1 for each id")
+      }
+      guard row.probabilities.contains(where: { $0 > 0 }) else {
+        throw failure("\(record.key).\(field): expected likeliest tokens of each place, found a place without any")
       }
       rows.append(row)
     }

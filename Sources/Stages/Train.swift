@@ -66,6 +66,8 @@ private final class TrainStage: Stage {
   private let needsTeachers: Bool
   private let log: StepLog
   private var state = TrainingState()
+  /// Records that were said to lack what the objective learns from.
+  private var untaught: Set<String> = []
   /// The step of the last saved state.
   private var savedStep: Int?
   private var isFinished = false
@@ -89,7 +91,16 @@ private final class TrainStage: Stage {
       savedStep = found.step
       context.add(ResumePoint(output: folder.path, records: found.records, lastKey: found.lastKey))
     }
+    if let log = arguments.optionalText("log"), Self.isWithin(log, folder.path) {
+      throw RunFailure(.usage, "train: log=\(log): expected a file outside of the folder that is saved, \(folder.path)")
+    }
     log = try StepLog(path: arguments.optionalText("log"), step: state.step, interval: interval, context)
+  }
+
+  /// A saved folder takes the place of the one before, with all that is in it.
+  private static func isWithin(_ path: String, _ folder: String) -> Bool {
+    let (file, folder) = (URL(fileURLWithPath: path).standardized.path, URL(fileURLWithPath: folder).standardized.path)
+    return file.hasPrefix(folder + "/")
   }
 
   private static func trainer(_ resource: StudentResource, _ arguments: Arguments) throws(RunFailure) -> Trainer {
@@ -143,17 +154,20 @@ private final class TrainStage: Stage {
   func next() throws(RunFailure) -> Record? {
     if isFinished { return nil }
     while state.step < steps, !context.isEnding, let batches = try nextBatches() {
-      try checkTeachers(batches)
       let started = ContinuousClock.now
       let report = try step(batches)
       let taken = ContinuousClock.now - started
       context.meter.add(seconds: taken, to: "train")
       context.meter.count("tokens", report.tokens)
       context.meter.count("records", batches.reduce(0) { $0 + $1.examples.count })
-      try log.write(report, seconds: taken / .seconds(1), of: steps)
       state.step = report.step
       state.records = batches.last?.records ?? state.records
       state.lastKey = batches.last?.lastKey
+      do throws(RunFailure) { try log.write(report, seconds: taken / .seconds(1), of: steps) } catch {
+        // Nobody reads the log any more, or it has no room: what was learnt is kept.
+        try save()
+        throw error
+      }
       if report.step % interval == 0 { try save() }
     }
     isFinished = true
@@ -164,21 +178,30 @@ private final class TrainStage: Stage {
   private func nextBatches() throws(RunFailure) -> [ExampleBatch]? {
     var batches: [ExampleBatch] = []
     while batches.count < accumulate, let record = try upstream.next() {
-      if let batch = record[Field.batch] { batches.append(batch) }
+      if let batch = record[Field.batch] { batches.append(try taught(batch)) }
     }
     // A step that the end of the stream or a signal cut short would be another one when the run is resumed.
     if context.isEnding, batches.count < accumulate { return nil }
-    return batches.isEmpty ? nil : batches
+    return batches.contains { !$0.examples.isEmpty } ? batches : nil
   }
 
-  private func checkTeachers(_ batches: [ExampleBatch]) throws(RunFailure) {
-    guard needsTeachers, let example = batches.lazy.flatMap(\.examples).first(where: { $0.teacher == nil }) else {
-      return
+  /// A batch without the examples that this objective learns nothing from.
+  private func taught(_ batch: ExampleBatch) throws(RunFailure) -> ExampleBatch {
+    guard needsTeachers else { return batch }
+    let missing = batch.examples.filter { $0.teacher == nil }
+    let cause = "has no distribution.json: keep=16 in distill.pipe, and distribution among its fields, make it"
+    // Where all lack it, it was forgotten.
+    if !batch.examples.isEmpty, missing.count == batch.examples.count {
+      if state.step > 0 { try save() }
+      throw RunFailure(.unreadable, "train: objective=kl: record \(missing[0].key) \(cause)")
     }
-    throw RunFailure(
-      .unreadable,
-      "train: objective=kl: record \(example.key) has no distribution.json: keep=8 in distill.pipe, and distribution "
-        + "among its fields, make it")
+    for example in missing {
+      context.meter.count("records")
+      context.meter.count("failed")
+      if untaught.insert(example.key).inserted { complain("left out \(example.key): train: objective=kl: it \(cause)") }
+    }
+    return ExampleBatch(
+      examples: batch.examples.filter { $0.teacher != nil }, records: batch.records, lastKey: batch.lastKey)
   }
 
   private func step(_ batches: [ExampleBatch]) throws(RunFailure) -> StepReport {

@@ -28,7 +28,9 @@ struct CellLessons {
   }
 
   /// Visual tokens of an example of which it is known what they show.
-  static func count(_ example: TrainingExample) -> Int { example.cells?.count { $0 >= 0 } ?? 0 }
+  func count(_ example: TrainingExample) -> Int { example.cells?.count { isKnown($0) } ?? 0 }
+
+  private func isKnown(_ cell: Int32) -> Bool { (0..<head.weight.rows).contains(Int(cell)) }
 
   /// Adds the lessons' gradients to the head's and to that of the features.
   func gather(
@@ -40,7 +42,7 @@ struct CellLessons {
     var first = 0
     for example in batch {
       guard example.patches != nil else { continue }
-      for (place, cell) in (example.cells ?? []).enumerated() where cell >= 0 && Int(cell) < head.weight.rows {
+      for (place, cell) in (example.cells ?? []).enumerated() where isKnown(cell) {
         rows.append(first + place)
         goals.append(Objective.Goal(token: cell, teacher: nil))
       }

@@ -53,6 +53,7 @@ package struct DrafterFolder: Sendable {
         "\(source): storage=q8: tensor \"\(odd.name)\": expected columns in whole groups of 32, found shape \(odd.shape)"
       )
     }
+    putBack()
     let manager = FileManager.default
     guard manager.fileExists(atPath: path) else {
       let parent = URL(fileURLWithPath: path).deletingLastPathComponent().path
@@ -89,6 +90,7 @@ package struct DrafterFolder: Sendable {
       }
       try write(optimizer, to: fresh + "/training/optimizer.safetensors")
       try durably(json(state), to: fresh + "/training/state.json")
+      for folder in [fresh + "/training", fresh] { try Self.synchronise(folder) }
       try exchange(fresh)
     } catch {
       try? manager.removeItem(atPath: fresh)
@@ -107,6 +109,7 @@ package struct DrafterFolder: Sendable {
       guard !isOurs, isWeights ? withWeights : isText else { continue }
       let from = URL(fileURLWithPath: source + "/" + name).resolvingSymlinksInPath().path
       try manager.copyItem(atPath: from, toPath: fresh + "/" + name)
+      try Self.synchronise(fresh + "/" + name)
     }
   }
 
@@ -130,11 +133,19 @@ package struct DrafterFolder: Sendable {
   }
 
   private func durably(_ bytes: [UInt8], to path: String) throws {
-    let url = URL(fileURLWithPath: path)
-    try Data(bytes).write(to: url)
-    let handle = try FileHandle(forUpdating: url)
-    try handle.synchronize()
-    try handle.close()
+    try Data(bytes).write(to: URL(fileURLWithPath: path))
+    try Self.synchronise(path)
+  }
+
+  /// Waits until a file, or what a folder lists, is on the disk.
+  private static func synchronise(_ path: String) throws {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw ModelError("\(path): \(String(cString: strerror(errno)))") }
+    defer { close(descriptor) }
+    // Some file systems have nothing to wait for.
+    guard fsync(descriptor) == 0 || errno == EINVAL else {
+      throw ModelError("\(path): \(String(cString: strerror(errno)))")
+    }
   }
 
   private func massv(_ projector: Projector) -> [UInt8] {
@@ -170,15 +181,31 @@ package struct DrafterFolder: Sendable {
   /// Puts the new folder in the old one's place in one step of the file system, where that can.
   private func exchange(_ fresh: String) throws {
     let manager = FileManager.default
-    guard manager.fileExists(atPath: path) else { return try manager.moveItem(atPath: fresh, toPath: path) }
-    if !Self.exchanged(fresh, path) {
-      let old = path + ".old"
+    let parent = URL(fileURLWithPath: path).deletingLastPathComponent().path
+    guard manager.fileExists(atPath: path) else {
+      try manager.moveItem(atPath: fresh, toPath: path)
+      return try Self.synchronise(parent)
+    }
+    if Self.exchanged(fresh, path) {
+      try Self.synchronise(parent)
+      try? manager.removeItem(atPath: fresh)
+    } else {
       try? manager.removeItem(atPath: old)
       try manager.moveItem(atPath: path, toPath: old)
       try manager.moveItem(atPath: fresh, toPath: path)
+      try Self.synchronise(parent)
       try? manager.removeItem(atPath: old)
-    } else {
-      try? manager.removeItem(atPath: fresh)
+    }
+  }
+
+  /// Where the folder stands for a moment, on file systems that cannot exchange two.
+  private var old: String { path + ".old" }
+
+  /// Puts a folder back that a kill left between two moves.
+  private func putBack() {
+    let manager = FileManager.default
+    if !manager.fileExists(atPath: path), manager.fileExists(atPath: old + "/training/state.json") {
+      try? manager.moveItem(atPath: old, toPath: path)
     }
   }
 

@@ -13,11 +13,15 @@ package enum Objective: String, Sendable, CaseIterable {
   struct Goal {
     let token: Int32
     let teacher: TeacherRow?
+
+    fileprivate var ids: [Int32] { [token] + (teacher?.ids ?? []) }
   }
 
   /// Losses of all rows, in double precision; their gradient, times `scale`, takes the logits' place.
   func losses(_ logits: Tensor, _ goals: ArraySlice<Goal>, scale: Float, _ engine: Engine) -> [Double] {
     let goals = Array(goals)
+    precondition(
+      goals.allSatisfy { $0.ids.allSatisfy { (0..<logits.columns).contains(Int($0)) } }, "a goal without a logit")
     return [Double](unsafeUninitializedCapacity: goals.count) { buffer, filled in
       nonisolated(unsafe) let buffer = buffer
       logits.withMutable { values in

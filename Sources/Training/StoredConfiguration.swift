@@ -14,11 +14,23 @@ struct StoredConfiguration {
     guard case .object(var members) = source.json else { return nil }
     let count = members.count
     members.removeAll { $0.key == Self.key }
-    if storage == .q8 {
-      members.append((Self.key, try JSONValue(parsing: Array(Self.groups.utf8))))
-    } else if members.count == count {
-      return nil
+    var isChanged = members.count != count || storage == .q8
+    if storage == .q8 { members.append((Self.key, try JSONValue(parsing: Array(Self.groups.utf8)))) }
+    // What readers load the weights as, of a part of the model too.
+    func state(_ members: inout [(key: String, value: JSONValue)]) {
+      for index in members.indices {
+        if ["torch_dtype", "dtype"].contains(members[index].key), let known = members[index].value.string {
+          let type = storage == .f32 ? "float32" : "bfloat16"
+          isChanged = isChanged || known != type
+          members[index].value = .string(type)
+        } else if case .object(var inner) = members[index].value, members[index].key.hasSuffix("_config") {
+          state(&inner)
+          members[index].value = .object(inner)
+        }
+      }
     }
+    state(&members)
+    guard isChanged else { return nil }
     return JSONWriter.line { writer in
       for (name, value) in members {
         writer.key(name)

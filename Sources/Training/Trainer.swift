@@ -67,7 +67,7 @@ package final class Trainer {
   package func step(_ batches: [[TrainingExample]]) throws(DivergedStep) -> StepReport {
     let examples = batches.flatMap { $0 }
     let answerTokens = examples.reduce(0) { $0 + $1.answer.count }
-    let cells = examples.reduce(0) { $0 + CellLessons.count($1) }
+    let cells = examples.reduce(0) { $0 + (lessons?.count($1) ?? 0) }
     var sums = Sums()
     for batch in batches {
       sums += gatherGradients(
