@@ -12,7 +12,11 @@ uint64_t mp_mix(uint64_t a, uint64_t b) {
 }
 
 // Standard Gumbel noise from 53 random bits: between -3.7 and 37.
-static double gumbel(uint64_t bits) { return -log(-log(((double)bits + 0.5) * 0x1p-53)); }
+static double gumbel(uint64_t bits) {
+  double u = ((double)bits + 0.5) * 0x1p-53;
+  // The largest of them is rounded to 1.
+  return -log(-log(u < 1 ? u : 1 - 0x1p-53));
+}
 
 static uint64_t random_bits(uint64_t stream, long i) { return mp_mix(stream, (uint64_t)i) >> 11; }
 
@@ -46,8 +50,8 @@ long mp_gumbel_argmax(const float *x, long count, uint64_t stream) {
 
 void mp_log_softmax(float *x, long count) {
   if (count == 0) return;
-  float top = x[0];
-  for (long i = 1; i < count; i++) top = x[i] > top ? x[i] : top;
+  float top = -INFINITY;
+  for (long i = 0; i < count; i++) top = x[i] > top ? x[i] : top;
   for (long i = 0; i < count; i++) x[i] -= top;
   float total = mp_log_sum_exp(x, count);
   for (long i = 0; i < count; i++) x[i] -= total;

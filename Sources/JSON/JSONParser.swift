@@ -172,7 +172,7 @@ struct JSONParser {
   }
 
   mutating func parseHex() throws(JSONError) -> UInt32 {
-    guard at + 4 <= bytes.count,
+    guard at + 4 <= bytes.count, bytes[at..<at + 4].allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit }),
       let code = UInt32(String(decoding: bytes[at..<at + 4], as: UTF8.self), radix: 16)
     else { throw failure("expected four hexadecimal digits") }
     at += 4

@@ -37,7 +37,8 @@ package enum JSONValue: Sendable {
   /// The member of an object, nil where this is none or has no such key.
   package subscript(_ key: String) -> JSONValue? {
     guard case .object(let members) = self else { return nil }
-    return members.first { $0.key == key }?.value
+    // The same letters, not such as look the same.
+    return members.first { $0.key == key && $0.key.utf8.elementsEqual(key.utf8) }?.value
   }
 
   package var string: String? { if case .string(let value) = self { value } else { nil } }

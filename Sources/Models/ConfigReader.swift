@@ -17,14 +17,20 @@ package struct ConfigReader: Sendable {
   package let place: String
   package let json: JSONValue
 
+  /// Tokenizers of large vocabularies have some 30 MB.
+  private static let largestFile = 1 << 28
+
   /// Reads a file that must be there.
   package init(path: String) throws(ModelError) {
-    guard let data = FileManager.default.contents(atPath: path) else {
-      let cause = access(path, R_OK) == 0 ? "" : ": " + String(cString: strerror(errno))
-      throw ModelError("\(path): cannot be read\(cause)")
+    let file: MappedFile
+    do throws(WeightError) { file = try MappedFile(path: path) } catch {
+      throw ModelError("\(path): cannot be read" + error.message.dropFirst(path.count))
+    }
+    guard file.bytes.count <= Self.largestFile else {
+      throw ModelError("\(path): expected at most \(Self.largestFile) bytes, found \(file.bytes.count)")
     }
     place = path
-    do { json = try JSONValue(parsing: Array(data)) } catch { throw ModelError("\(path): \(error)") }
+    do { json = try JSONValue(parsing: file.bytes) } catch { throw ModelError("\(path): \(error)") }
     guard case .object = json else { throw ModelError("\(path): expected a JSON object, found \(json.kind)") }
   }
 

@@ -104,10 +104,22 @@ package struct ImagePlan: Sendable, Equatable {
       layout: layout)
   }
 
+  /// Pixels that any picture may become: beyond, its patches alone would take more than a gigabyte.
+  private static let largestArea = 1 << 25
+
   /// What a picture is brought to.
   ///
-  /// - Throws: where a plan of the `own` kind meets a side more than 200 times the other.
+  /// - Throws: where a plan of the `own` kind meets a side more than 200 times the other, and for pictures too large.
   package func target(height: Int, width: Int) throws(ModelError) -> Target {
+    let target = try unboundedTarget(height: height, width: width)
+    guard target.height * target.width <= Self.largestArea else {
+      throw ModelError(
+        "expected at most \(Self.largestArea) pixels once resized, found \(target.width)×\(target.height)")
+    }
+    return target
+  }
+
+  private func unboundedTarget(height: Int, width: Int) throws(ModelError) -> Target {
     switch sizing {
     case .own(let factor, let minimum, let maximum):
       let size = try Self.smartResize(
@@ -132,9 +144,6 @@ package struct ImagePlan: Sendable, Equatable {
   /// The size a picture is brought to: transformers' `smart_resize`, with Python's rounding of halves to even.
   ///
   /// - Throws: where one side is more than 200 times the other.
-  /// Pixels that any picture may become: beyond, its patches alone would take more than a gigabyte.
-  private static let largestArea = 1 << 25
-
   package static func smartResize(
     height: Int, width: Int, factor: Int, minimumPixels: Int, maximumPixels: Int
   ) throws(ModelError) -> (height: Int, width: Int) {
@@ -154,9 +163,6 @@ package struct ImagePlan: Sendable, Equatable {
       let beta = (Double(minimumPixels) / area).squareRoot()
       newHeight = Int((Double(height) * beta / unit).rounded(.up)) * factor
       newWidth = Int((Double(width) * beta / unit).rounded(.up)) * factor
-    }
-    guard newHeight * newWidth <= largestArea else {
-      throw ModelError("expected at most \(largestArea) pixels once resized, found \(newWidth)×\(newHeight)")
     }
     return (newHeight, newWidth)
   }

@@ -108,7 +108,7 @@ struct Lexer {
     at += 1
     while at < bytes.count, Self.continuesWord(bytes[at]) || bytes[at] == UInt8(ascii: "+") { at += 1 }
     let text = String(decoding: bytes[start..<at], as: UTF8.self)
-    let digits = text.last.map { "kKMGT".contains($0) } == true ? String(text.dropLast()) : text
+    let digits = text.last.map { "kKmMgGtT".contains($0) } == true ? String(text.dropLast()) : text
     guard let value = Double(digits), value.isFinite,
       digits.utf8.allSatisfy({ Set("0123456789.eE+-".utf8).contains($0) })
     else {

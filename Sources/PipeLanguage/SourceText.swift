@@ -106,6 +106,8 @@ package struct Diagnostic: Error, Sendable, CustomStringConvertible {
 /// The errors of one pipe, all of them, in the order of the text; those of the command line come first.
 package struct PipeErrors: Error, Sendable, CustomStringConvertible {
   package let diagnostics: [Diagnostic]
+  /// How many of them a description has.
+  package static let shown = 50
 
   package init(_ diagnostics: [Diagnostic]) {
     self.diagnostics = diagnostics.enumerated().sorted {
@@ -115,7 +117,7 @@ package struct PipeErrors: Error, Sendable, CustomStringConvertible {
 
   /// The errors one below the other; of very many, the first.
   package var description: String {
-    let shown = diagnostics.prefix(50).map(\.description)
+    let shown = diagnostics.prefix(Self.shown).map(\.description)
     let more = diagnostics.count > shown.count ? ["and \(diagnostics.count - shown.count) more errors"] : []
     return (shown + more).joined(separator: "\n")
   }

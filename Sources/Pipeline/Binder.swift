@@ -42,6 +42,7 @@ package struct BoundPipe: Sendable {
     self.source = source
     resources = binder.resources()
     chains = file.chains.map { chain in chain.calls.compactMap { binder.bind($0) } }
+    binder.checkLabels()
     binder.checkOverridesUsed()
     var diagnostics = syntaxErrors + binder.diagnostics
     // Wires of a pipe with holes would be reported for the holes' sake.
@@ -80,6 +81,12 @@ private struct Binder {
     diagnostics.append(Diagnostic(message, at: origin, hint: hint))
   }
 
+  /// The known name that may be meant.
+  private func nearest(to name: String, among known: @autoclosure () -> [String]) -> String? {
+    // No more errors are shown than so many, and to look among many names takes its time.
+    diagnostics.count < PipeErrors.shown ? suggestion(for: name, among: known()) : nil
+  }
+
   // MARK: The command line
 
   mutating func read(_ overrides: Overrides) {
@@ -95,7 +102,7 @@ private struct Binder {
         if !hasSyntaxErrors {
           report(
             "the pipe has no parameter \"\(name)\"", origin,
-            hint: suggestion(for: name, among: file.parameters.map(\.name.text)))
+            hint: nearest(to: name, among: file.parameters.map(\.name.text)))
         }
         continue
       }
@@ -134,7 +141,15 @@ private struct Binder {
     for setting in settings where !setting.used {
       report(
         "the pipe has no stage \"\(setting.target)\"", setting.value.origin,
-        hint: suggestion(for: setting.target, among: names))
+        hint: nearest(to: setting.target, among: names))
+    }
+  }
+
+  mutating func checkLabels() {
+    var labels: Set<String> = []
+    for label in file.chains.flatMap(\.calls).flatMap(allCalls).compactMap(\.label)
+    where !labels.insert(label.text).inserted {
+      report("label \"\(label.text)\" is given twice", label.origin)
     }
   }
 
@@ -151,7 +166,7 @@ private struct Binder {
       guard let resource = catalog.resources.first(where: { $0.name == call.name.text }) else {
         report(
           "unknown kind \"\(call.name.text)\"", call.name.origin,
-          hint: suggestion(for: call.name.text, among: catalog.resources.map(\.name)))
+          hint: nearest(to: call.name.text, among: catalog.resources.map(\.name)))
         letKinds[name] = ""
         continue
       }
@@ -168,7 +183,7 @@ private struct Binder {
     guard let definition = catalog.stages.first(where: { $0.declaration.name == call.name.text }) else {
       report(
         "unknown stage \"\(call.name.text)\"", call.name.origin,
-        hint: suggestion(for: call.name.text, among: catalog.stages.map(\.declaration.name)))
+        hint: nearest(to: call.name.text, among: catalog.stages.map(\.declaration.name)))
       leavesOut = true
       return nil
     }
@@ -207,7 +222,7 @@ private struct Binder {
       guard let parameter = declared.first(where: { $0.name == argument.name.text }) else {
         report(
           "\"\(call.name.text)\" has no parameter \"\(argument.name.text)\"", argument.name.origin,
-          hint: suggestion(for: argument.name.text, among: declared.map(\.name)))
+          hint: nearest(to: argument.name.text, among: declared.map(\.name)))
         continue
       }
       if let value = checked(argument.value, parameter) { bound.set(parameter.name, value) }
@@ -246,7 +261,7 @@ private struct Binder {
       if parameters[name] == nil, !hasSyntaxErrors {
         report(
           "the pipe has no parameter \"\(name)\"", value.origin,
-          hint: suggestion(for: name, among: file.parameters.map(\.name.text)))
+          hint: nearest(to: name, among: file.parameters.map(\.name.text)))
       }
       return parameters[name]
     case .list(let values):
@@ -262,7 +277,7 @@ private struct Binder {
     } else if !hasSyntaxErrors {
       report(
         "nothing is called \"\(name)\"", origin,
-        hint: suggestion(for: name, among: letKinds.filter { $0.value == kind }.map(\.key).sorted())
+        hint: nearest(to: name, among: letKinds.filter { $0.value == kind }.map(\.key).sorted())
           ?? "define it above: let \(name) = \(kind) …")
     }
   }

@@ -208,9 +208,11 @@ extension Value {
 
 /// Reads `4096`, `64K`, `512M`, `2G`, `1T`; nil for anything else.
 package func byteCount(_ text: String) -> Int? {
-  let powers: [Character: Int] = ["K": 10, "k": 10, "M": 20, "m": 20, "G": 30, "g": 30, "T": 40]
+  let powers: [Character: Int] = ["K": 10, "k": 10, "M": 20, "m": 20, "G": 30, "g": 30, "T": 40, "t": 40]
   let shift = text.last.flatMap { powers[$0] } ?? 0
   guard let value = Double(shift > 0 ? String(text.dropLast()) : text), value >= 0 else { return nil }
+  // Without a unit there are no parts of one.
+  guard shift > 0 || value == value.rounded() else { return nil }
   let scaled = value * Double(1 << shift)
   return scaled < 0x1p62 ? Int(scaled) : nil
 }

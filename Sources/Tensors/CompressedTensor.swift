@@ -106,12 +106,13 @@ struct CompressedTensor: Sendable {
   /// Bytes of numbers, scales and zero points.
   var byteCount: Int { [numbers, scale, zero].reduce(0) { $0 + ($1?.entry.bytes.count ?? 0) } }
 
-  /// The weights: as Q8_0, which holds them all with scales in f16, where groups are such that it can; else in f32.
+  /// The weights: as Q8_0, which holds them with scales in f16, where groups and scales are such that it can; else in f32.
   func load() throws(WeightError) -> StoredTensor {
     let scales = try scale.file.tensor(scale.entry).values
     let zeros = zeroPoints()
     let width = columns / groups
-    let isBlocks = width % 32 == 0 && (zero == nil || bits == 4)
+    // Scales too small for f16 become what is nearest to them, those too large would become no numbers.
+    let isBlocks = width % 32 == 0 && (zero == nil || bits == 4) && scales.allSatisfy { abs($0) <= 65504 }
     let bytes = isBlocks ? columns / 32 * 34 : columns * 4
     let storage = TensorStorage(count: (rows * bytes + 3) / 4)
     var row = [Int32](repeating: 0, count: columns)

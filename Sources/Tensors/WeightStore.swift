@@ -18,6 +18,13 @@ package final class WeightStore: Sendable {
     package let byteCount: Int
     package let load: @Sendable () throws(WeightError) -> StoredTensor
 
+    /// Whether weights stand in blocks or whole numbers there; what is no weight, such as a table of positions, may be
+    /// whole numbers of other kinds.
+    fileprivate var isQuantised: Bool {
+      ElementType(rawValue: format) == nil
+        && !["F64", "I64", "I32", "I16", "U64", "U32", "U16", "U8", "BOOL"].contains(format)
+    }
+
     package init(
       path: String, shape: [Int], format: String, byteCount: Int,
       load: @escaping @Sendable () throws(WeightError) -> StoredTensor
@@ -152,8 +159,8 @@ package final class WeightStore: Sendable {
   /// Bytes of all tensors as they are stored.
   package var byteCount: Int { places.values.reduce(0) { $0 + $1.byteCount } }
 
-  /// Whether any tensor is stored in blocks.
-  package var isQuantised: Bool { places.values.contains { ElementType(rawValue: $0.format) == nil } }
+  /// Whether any weights are stored in blocks or whole numbers.
+  package var isQuantised: Bool { places.values.contains(where: \.isQuantised) }
 
   /// Stored formats and how many elements each holds.
   package var formats: [String: Int] {

@@ -105,6 +105,9 @@ private let shipped: [String] = {
   #expect(
     errors(scenes, Overrides(parameters: ["first=9223372036854775800"])).first?.contains("number from 0 to 2^50")
       == true)
+  #expect(errors("read max-bytes=512m | limit@a records=1 | limit records=2 | emit fields=[key]") == [])
+  #expect(errors("read max-bytes=1.5 | emit fields=[key]").first?.contains("a count of bytes") == true)
+  #expect(errors("read | limit@a records=1 | limit@a records=2").first?.contains("label \"a\" is given twice") == true)
   #expect(errors(pipe, Overrides(settings: ["emit"])).first?.contains("expected STAGE.ARG=VALUE") == true)
 }
 

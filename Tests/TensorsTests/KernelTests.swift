@@ -168,6 +168,53 @@ private func exactProduct(_ x: Tensor, _ w: [Float], outputs: Int) -> [Double] {
     #expect(relativeError(builds[0], exact) < 1e-6)
   }
 
+  /// A value that is no number reaches the rows that see it alone: a proposal that is refused changes nothing before it.
+  @Test(arguments: [20, 128], [ElementType.f32, .f16]) func valuesReachTheRowsThatSeeThem(
+    width: Int, type: ElementType
+  ) {
+    let (slots, rows) = (48, 6)
+    // Rows that see all before them, rows with a window, and rows that have nothing in common.
+    let views: [(Int) -> Range<Int>] = [{ 0..<$0 + 40 }, { $0 + 30..<$0 + 40 }, { 7 * $0..<7 * $0 + 3 }]
+    let parts = (21...23).map { matrix(max(rows, slots), width, $0) }
+    func attended(_ broken: Int?, _ view: (Int) -> Range<Int>) -> [[UInt32]] {
+      let (keys, values) = (
+        Tensor(rows: slots, columns: width), Tensor(rows: slots, columns: HeadMemory.valueStride(width))
+      )
+      let memory = HeadMemory(keys: keys.withMutable { $0 }, values: values.withMutable { $0 })
+      let out = Tensor(rows: rows, columns: width)
+      for slot in 0..<slots {
+        let bad = [Float](repeating: slot % 2 == 0 ? .nan : .infinity, count: width)
+        parts[1].withValues { key in
+          parts[2].withValues { value in
+            bad.withUnsafeBufferPointer { bad in
+              let value = slot == broken ? bad.baseAddress! : value + slot * width
+              memory.store(key + slot * width, value, slot: slot, width: width, type)
+            }
+          }
+        }
+      }
+      parts[0].withValues { queries in
+        out.withMutable {
+          memory.attend(
+            queries, stride: width, count: rows, width: width, scale: 0.1, type, out: $0, outStride: width, sees: view)
+        }
+      }
+      return withExtendedLifetime((keys, values)) {
+        (0..<rows).map { out.rows($0..<$0 + 1).values.map(\.bitPattern) }
+      }
+    }
+    for view in views {
+      for builds in [nil, 4, 41, 43].map({ broken in onEachBuild { attended(broken, view) } }) {
+        for build in builds { #expect(build == builds[0]) }
+      }
+      let sound = attended(nil, view)
+      for broken in 0..<slots {
+        let found = attended(broken, view)
+        for row in 0..<rows where !view(row).contains(broken) { #expect(found[row] == sound[row], "\(row), \(broken)") }
+      }
+    }
+  }
+
   /// Most tokens are passed over without their noise: none of them would have won.
   @Test func gumbelDrawsAreThoseOfAllTokens() {
     for stream in 0..<4000 as Range<UInt64> {
@@ -179,6 +226,15 @@ private func exactProduct(_ x: Tensor, _ w: [Float], outputs: Int) -> [Double] {
       }
       let best = values.indices.max { values[$0] < values[$1] }
       #expect(mp_gumbel_argmax(logs, logs.count, mp_mix(1, stream)) == best)
+    }
+  }
+
+  @Test func whatIsNoNumberIsPassedOverWhereverItStands() {
+    for place in 0..<3 {
+      var row: [Float] = [1, 2, 3]
+      row[place] = .nan
+      mp_log_softmax(&row, row.count)
+      for index in 0..<3 { #expect(row[index].isNaN == (index == place), "\(place): \(row)") }
     }
   }
 

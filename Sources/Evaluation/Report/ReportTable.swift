@@ -58,8 +58,8 @@ struct ReportTable {
         """
         mal: mean accepted length, draft tokens that stood per call of the target; with bonus: and the target's own \
         token. TVD: mean total variation distance. Speeds are of decoding alone, over the same records; 1 is as fast. \
-        Text-only drafting is the one at the same γ, so that rows of different γ have different ones. Small: 95 % \
-        intervals. Identical: whether all answers are those of plain decoding. The best of each group is bold.
+        Text-only drafting is the one at the same γ, or where it was not judged at that, the first one of the group. \
+        Small: 95 % intervals. Identical: whether all answers are those of plain decoding. The best of each group is bold.
         """),
       Markup(
         "div", ["class": "wide"],

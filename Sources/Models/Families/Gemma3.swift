@@ -34,8 +34,8 @@ package struct Gemma3: TrainableVision {
       throw config.invalid("vision_config", expected: "an object")
     }
     let name = try section.text("hidden_act") ?? "gelu_pytorch_tanh"
-    guard let activation = Activation(rawValue: name), activation != .silu else {
-      throw section.invalid("hidden_act", expected: "\"gelu_pytorch_tanh\"")
+    guard let activation = Activation(rawValue: name), [.geluTanh, .gelu].contains(activation) else {
+      throw section.invalid("hidden_act", expected: "\"gelu_pytorch_tanh\" or \"gelu\"")
     }
     let vision = try VisionTransformerConfiguration(
       section, hidden: 768, intermediate: 3072, layers: 12, heads: 12, imageSize: 224, patchSize: 16, epsilon: 1e-6,

@@ -82,16 +82,16 @@ package struct Gemma3Text: LanguageModel {
   private static func rotary(_ text: ConfigReader, _ base: Configuration) throws(ModelError) -> Configuration {
     var configuration = base
     if let settings = text.object("rope_parameters") {
-      let local = try RotarySettings(settings.object("sliding_attention"), base: base.localRopeBase)
+      let local = try RotarySettings(settings.object("sliding_attention"), of: text, base: base.localRopeBase)
       guard local.factor == 1 else { throw settings.invalid("sliding_attention", expected: "no scaling") }
-      let global = try RotarySettings(settings.object("full_attention"), base: base.globalRopeBase)
+      let global = try RotarySettings(settings.object("full_attention"), of: text, base: base.globalRopeBase)
       (configuration.localRopeBase, configuration.globalRopeBase) = (local.base, global.base)
       configuration.globalRopeFactor = global.factor
       return configuration
     }
     configuration.localRopeBase = try text.number("rope_local_base_freq", default: base.localRopeBase)
     let flat = try text.number("rope_theta", default: base.globalRopeBase)
-    let global = try RotarySettings(text.object("rope_scaling"), base: flat)
+    let global = try RotarySettings(text.object("rope_scaling"), of: text, base: flat)
     (configuration.globalRopeBase, configuration.globalRopeFactor) = (global.base, global.factor)
     return configuration
   }

@@ -11,7 +11,7 @@ package enum Llama {
       try loader.finish()
       return ModelParts(language: decoder, vision: nil)
     },
-    render: { $0.text },
+    render: { turn in (turn.system.map { $0 + "\n\n" } ?? "") + turn.text },
     endOfTurn: "</s>")
 
   // MARK: Configuration
@@ -35,7 +35,7 @@ package enum Llama {
       text, root: root,
       defaults: (vocabulary: 32000, hidden: 4096, layers: 32, heads: 32, intermediate: 11008, positions: 2048))
     let rope = try RotarySettings(
-      text.object("rope_parameters") ?? text.object("rope_scaling"),
+      text.object("rope_parameters") ?? text.object("rope_scaling"), of: text,
       base: text.number("rope_theta", default: 10000))
     return Configuration(sizes: sizes, ropeBase: rope.base, ropeFactor: rope.factor)
   }

@@ -4,8 +4,12 @@ import Tensors
 struct GGUFTensors {
   private var places: [String: WeightStore.Place] = [:]
   private let file: GGUFFile
+  private let entries: [String: GGUFFile.Entry]
 
-  private init(_ file: GGUFFile) { self.file = file }
+  private init(_ file: GGUFFile) {
+    self.file = file
+    entries = Dictionary(file.entries.map { ($0.name, $0) }) { first, _ in first }
+  }
 
   /// A store of both files' tensors.
   static func store(_ language: GGUFModel, vision: GGUFVision?) throws(ModelError) -> WeightStore {
@@ -26,7 +30,7 @@ struct GGUFTensors {
     ModelError("\(file.path): tensor \"\(entry.name.prefix(200))\" belongs to no part that is known")
   }
 
-  private func entry(_ name: String) -> GGUFFile.Entry? { file.entries.first { $0.name == name } }
+  private func entry(_ name: String) -> GGUFFile.Entry? { entries[name] }
 
   private mutating func add(
     _ name: String, _ parts: [GGUFFile.Entry], shape: [Int],

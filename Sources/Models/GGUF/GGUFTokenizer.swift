@@ -125,6 +125,10 @@ struct GGUFTokenizer {
     }
     var vocabulary: [ByteString: Int32] = [:]
     for (id, token) in tokens.enumerated() where kinds[id] == .normal {
+      // All ways to cut a token in two are tried.
+      guard token.utf8.count <= 1024 else {
+        throw metadata.invalid("tokenizer.ggml.tokens", expected: "tokens of at most 1024 bytes, token \(id) is longer")
+      }
       vocabulary[ByteString(Array(token.utf8))] = Int32(id)
     }
     let byID = Dictionary(tokens.enumerated().map { ($1, Int32($0)) }, uniquingKeysWith: { first, _ in first })

@@ -99,7 +99,8 @@ struct GGUFVision: Sendable {
   private func qwenSection(_ language: Members) throws(ModelError) -> Members {
     let depth = try metadata.count("clip.vision.block_count")
     let pattern = try metadata.count("clip.vision.n_wa_pattern", default: 8)
-    let full = (0..<depth).filter { ($0 + 1) % pattern == 0 }
+    guard depth <= 1 << 16 else { throw metadata.invalid("clip.vision.block_count", expected: "at most 65536") }
+    let full = stride(from: pattern - 1, to: depth, by: pattern)
     return [
       ("depth", whole(depth)), ("hidden_size", whole(width)),
       ("intermediate_size", whole(try metadata.count("clip.vision.feed_forward_length"))),

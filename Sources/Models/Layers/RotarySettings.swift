@@ -4,12 +4,12 @@ struct RotarySettings: Sendable, Equatable {
   /// 1 without scaling.
   let factor: Double
 
-  /// Reads `rope_parameters` or `rope_scaling`; nil for plain positions.
-  init(_ settings: ConfigReader?, base fallback: Double) throws(ModelError) {
+  /// - Parameters:
+  ///   - settings: `rope_parameters` or `rope_scaling`; nil for plain positions.
+  ///   - model: what `settings` is part of.
+  init(_ settings: ConfigReader?, of model: ConfigReader, base fallback: Double) throws(ModelError) {
     base = try settings?.number("rope_theta", default: fallback) ?? fallback
-    guard base > 0 else {
-      throw settings?.invalid("rope_theta", expected: "a number above 0") ?? ModelError("rope_theta")
-    }
+    guard base > 0 else { throw (settings ?? model).invalid("rope_theta", expected: "a number above 0") }
     guard let settings else {
       factor = 1
       return

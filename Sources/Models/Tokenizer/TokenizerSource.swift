@@ -45,12 +45,18 @@ struct TokenizerSource {
 
   private func normalizers() throws(ModelError) -> [TextNormalizer] {
     var normalizers: [TextNormalizer] = []
+    // How many times as long all replacements together may make a text.
+    var growth = 1
     for step in steps("normalizer", of: "normalizers") {
       switch step["type"]?.string {
       case "NFC": normalizers.append(.nfc)
       case "Replace":
         guard let pattern = step["pattern"]?["String"]?.string, !pattern.isEmpty, let content = step["content"]?.string
         else { throw failure("normalizer", "Replace of a String", step["pattern"]) }
+        growth *= max(1, (content.utf8.count + pattern.utf8.count - 1) / pattern.utf8.count)
+        guard growth <= 1000 else {
+          throw failure("normalizer", "replacements that make a text 1000 times as long at most", step["content"])
+        }
         normalizers.append(.replace(Array(pattern.utf8), with: Array(content.utf8)))
       case "Prepend":
         guard let text = step["prepend"]?.string else {
@@ -222,7 +228,10 @@ struct TokenizerSource {
         guard let found = step["special_tokens"]?[name]?["ids"]?.array?.compactMap(\.int), !found.isEmpty else {
           throw failure("post_processor", "ids of \(name)", step["special_tokens"]?[name])
         }
-        ids += found.compactMap { Int32(exactly: $0) }
+        guard found.allSatisfy({ (0...1 << 24).contains($0) }) else {
+          throw failure("post_processor", "ids from 0 to 2^24", step["special_tokens"]?[name]?["ids"])
+        }
+        ids += found.map { Int32($0) }
       }
     }
     return ids

@@ -69,6 +69,8 @@ package enum GGUFValue: Sendable {
     }
   }
 
+  /// Vocabularies have a million tokens at most, and each value takes many times the memory that it takes in the file.
+  private static let longestList = 1 << 24
   private static let sizes = [1, 1, 2, 2, 4, 4, 4, 1, 8, 0, 8, 8, 8]
 
   /// Reads a value of the type with this number.
@@ -99,6 +101,9 @@ package enum GGUFValue: Sendable {
     guard type < sizes.count else { throw cursor.failure("unknown type of value \(type)") }
     // A list's own header takes 12 bytes.
     let count = try cursor.count(of: "values", atLeast: type == 9 ? 12 : sizes[Int(type)])
+    guard count <= longestList else {
+      throw cursor.failure("a list of \(count) values, expected at most \(longestList)")
+    }
     var values: [GGUFValue] = []
     values.reserveCapacity(count)
     for _ in 0..<count { values.append(try GGUFValue(type, &cursor, depth: depth + 1)) }
