@@ -9,7 +9,9 @@
 #include "ccodecs.h"
 
 // A progressive file may redraw its picture this often; more is an attack on the reader's time.
-enum { MAX_SCANS = 500 };
+#define MAX_SCANS 500
+#define MP_TEXT(number) MP_TEXT_(number)
+#define MP_TEXT_(number) #number
 
 typedef struct {
   struct jpeg_error_mgr manager;
@@ -50,7 +52,7 @@ static void skip(j_decompress_ptr info, long count) {
 
 static void watch(j_common_ptr info) {
   j_decompress_ptr d = (j_decompress_ptr)info;
-  if (d->input_scan_number > MAX_SCANS) fail_with(info, "more than 500 scans");
+  if (d->input_scan_number > MAX_SCANS) fail_with(info, "more than " MP_TEXT(MAX_SCANS) " scans");
 }
 
 static uint8_t divide255(int product) {

@@ -7,7 +7,7 @@ FLOAT_CHUNKS(f32)
 FLOAT_CHUNKS(f16)
 FLOAT_CHUNKS(bf16)
 
-// The totals of a pass over up to six rows, with their bias, to where they belong.
+// The totals of a pass over the rows that go together, with their bias, to where they belong.
 static void ISA(finish)(const float *total, int rows, long first, long last, const float *bias, float *y, long ys) {
   for (int r = 0; r < rows; r++)
     for (long n = first; n < last; n++) y[r * ys + n] = total[r * MP_TILE + n - first] + (bias ? bias[n] : 0.0f);

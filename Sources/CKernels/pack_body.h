@@ -22,7 +22,7 @@ MP_INLINE v16 ISA(share16)(v16 a, v16 b) {
   return ISA(choose16)(some, a / ISA(choose16)(some, b, ISA(all16)(1)), (v16){0});
 }
 
-// The scale of a group, or none where the group holds what is no finite number: no weight is passed over in silence.
+// The scale of a group, or NaN where any of its weights is not finite: what is broken makes its products no numbers.
 MP_INLINE v16 ISA(or_none16)(const float *x, v16 scale) {
   i32x16 fine = {0};
   fine = ~fine;

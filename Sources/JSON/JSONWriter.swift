@@ -5,7 +5,7 @@ package struct JSONWriter {
 
   package init() {}
 
-  /// One value's text on a line of its own.
+  /// An object's text on a line of its own; `body` writes its members.
   package static func line(_ body: (inout JSONWriter) -> Void) -> [UInt8] {
     var writer = JSONWriter()
     writer.object(body)

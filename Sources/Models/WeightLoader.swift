@@ -3,7 +3,7 @@ import Tensors
 
 /// Weights under the names a model asks for, in the format the engine computes with.
 package struct WeightLoader: Sendable {
-  /// What a weight is for: not every part bears the fewest bits.
+  /// What a weight is for: with q4, tables and vision have q8.
   enum Part: Sendable {
     case layer
     /// The table of embeddings and the head.

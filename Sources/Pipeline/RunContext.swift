@@ -70,7 +70,7 @@ package final class RunContext: Sendable {
     }
   }
 
-  /// Builds a chain beside the one that is being built: what it begins, it does not begin for the links behind it.
+  /// Builds a side chain, such as a tee's branch, and comes back to the present stretch behind it.
   package func aside<Link>(_ build: () throws(RunFailure) -> Link) throws(RunFailure) -> Link {
     let current = stretches.state.withLock { $0.current }
     defer { stretches.state.withLock { $0.current = current } }
@@ -78,7 +78,8 @@ package final class RunContext: Sendable {
   }
 }
 
-/// A run's pipe, cut where the order or number of records changes: within a stretch, all links count records alike.
+/// The stretches of a pipe between links that change the order or number of records: within one, all links number records
+/// alike.
 private final class Stretches: Sendable {
   struct State {
     /// Stretches so far; 0 is what lies before any source.

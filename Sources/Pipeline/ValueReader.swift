@@ -149,7 +149,8 @@ extension Value {
     }
   }
 
-  fileprivate func isWord(_ word: String) -> Bool { isName && plainText == word || plainText == word }
+  /// Whether it is this word, in quotes or without.
+  fileprivate func isWord(_ word: String) -> Bool { plainText == word }
 
   private var numberText: String? {
     switch kind {

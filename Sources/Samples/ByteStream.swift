@@ -106,7 +106,7 @@ final class ByteStream {
 
   /// Up to a chunk of bytes from `offset` on, which must lie in the window or at its end; empty at the stream's end.
   ///
-  /// The memory stays as it is until a call has asked for bytes behind the window twice.
+  /// The memory stays valid until two further chunks have been read.
   func bytes(at offset: Int) -> UnsafeBufferPointer<UInt8> {
     if offset >= windowEnd { readChunk() }
     let start = min(max(offset, windowStart), windowEnd)

@@ -159,16 +159,14 @@ package final class SampleReader {
     }
   }
 
-  /// Key and field of a path; nil for what WebDataset readers pass over: names without a dot or with nothing before
-  /// it, and anything named or below `__name__`.
+  /// Key and field of a path; nil for what WebDataset readers pass over: names without a dot or with nothing before it,
+  /// `__name__`, and what lies below a folder of that kind at the top.
   package static func split(_ path: String) -> (key: String, field: String)? {
     // By bytes: a letter and its accent are two, and a dot stays a dot whatever follows it.
     let start = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { path.utf8.index(after: $0) } ?? path.startIndex
     guard let dot = path.utf8[start...].firstIndex(of: UInt8(ascii: ".")), dot != start else { return nil }
-    let parts = path.split(separator: "/", omittingEmptySubsequences: false)
-    if parts.contains(where: { $0.count > 4 && $0.hasPrefix("__") && $0.hasSuffix("__") }) { return nil }
-    let name = path[start..<dot]
-    if name.count > 4, name.hasPrefix("__"), name.hasSuffix("__") { return nil }
+    let top = path.utf8.prefix { $0 != UInt8(ascii: "/") }
+    if top.count > 4, top.starts(with: "__".utf8), top.suffix(2).elementsEqual("__".utf8) { return nil }
     let key = path[..<dot]
     return (String(key), path[path.utf8.index(after: dot)...].lowercased())
   }

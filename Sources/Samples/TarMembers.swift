@@ -185,7 +185,7 @@ package final class TarMembers {
     return .success(bytes)
   }
 
-  /// How many bytes there are is not said: what libarchive has of a block that is not whole it does not hand out.
+  /// How many bytes there are is not said: libarchive withholds a block that is not whole.
   private func tornMember(_ path: String, size: Int) -> ShardProblem {
     let cause = stream.failure ?? archiveMessage(archive)
     if stream.bytes(at: position).isEmpty { isFinished = true }

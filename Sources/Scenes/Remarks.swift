@@ -88,18 +88,18 @@ extension Speaker {
   mutating func lightSentence(_ light: Light) -> String { sentence(Remarks.lights[light.number]) }
 
   /// "The red circle is large and striped."
-  mutating func looksSentence(_ object: SceneObject, calling name: String? = nil) -> String {
-    sentence(Remarks.looks, looksSlots(object, name))
+  mutating func looksSentence(_ object: SceneObject) -> String {
+    sentence(Remarks.looks, looksSlots(object))
   }
 
   /// One of the two, where there is no room for both.
-  mutating func shortLooksSentence(_ object: SceneObject, calling name: String? = nil) -> String {
-    sentence(random.chance(50) ? Remarks.sizeAlone : Remarks.textureAlone, looksSlots(object, name))
+  mutating func shortLooksSentence(_ object: SceneObject) -> String {
+    sentence(random.chance(50) ? Remarks.sizeAlone : Remarks.textureAlone, looksSlots(object))
   }
 
-  private mutating func looksSlots(_ object: SceneObject, _ name: String?) -> [String: String] {
+  private mutating func looksSlots(_ object: SceneObject) -> [String: String] {
     [
-      "o": name ?? theObject(object), "size": say(Words.sizes[object.size.number]),
+      "o": theObject(object), "size": say(Words.sizes[object.size.number]),
       "texture": say(Words.textures[object.texture.number]),
     ]
   }

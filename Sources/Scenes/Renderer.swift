@@ -24,8 +24,8 @@ package struct Renderer {
   /// Draws a scene of `size` × `size` pixels.
   ///
   /// - Parameters:
-  ///   - noise: what the noise is drawn from.
   ///   - cells: labelled cells a side.
+  ///   - seed, index: what the noise is drawn from.
   package static func render(
     _ scene: Scene, size: Int, cells: Int, seed: Int, index: Int
   ) -> (rgb: [UInt8], labels: LabelGrid) {

@@ -119,6 +119,6 @@ package struct Scene: Sendable {
   package let noise: Int
   /// How often the picture is blurred.
   package let blur: Int
-  /// JPEG quality that suits the scene, for who asks for it.
+  /// The JPEG quality that was drawn for the scene: what quality=auto takes.
   package let quality: Int
 }

@@ -54,7 +54,7 @@ package final class BatchDecoder {
 
   /// Reads the prompt and chooses the first token.
   ///
-  /// An empty prompt, or none of its tokens allowed, gives an empty answer.
+  /// An empty prompt, or a request for no tokens, gives an empty answer.
   package func open(_ request: DecodeRequest) -> Session {
     let shared = request.prefix?.take(for: request)
     if request.prompt.isEmpty || request.maximumTokens < 1 {

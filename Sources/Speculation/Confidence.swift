@@ -32,7 +32,7 @@ package struct Confidence: Sendable {
   }
 
   private static let memory = 2000.0
-  /// Proposals that weigh as much as what the less particular say.
+  /// The strength of a prior: so many proposals' worth of a coarser count goes into each finer one.
   private static let prior = 8.0
   private static let classes = 12
   private static let tokens = 1024

@@ -82,7 +82,7 @@ struct DraftLengths: Sendable {
 /// What is known of γ proposals for an answer in the mean.
 private struct Goal: Sendable {
   let gamma: Int
-  /// Of the chance that all proposals stand, below which there is no further one, its logarithm.
+  /// The logarithm of the chance that all proposals stand: below it, there is no further one.
   private(set) var threshold: Double
   /// Rounds of answers; the oldest count for little.
   private var rounds = 0.0

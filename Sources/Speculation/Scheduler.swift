@@ -49,8 +49,8 @@ package struct Scheduler: Sendable {
   private var mostAnswers = 0
   /// Rounds that were measured, by `bucket` and γ.
   private var measuredRounds: [Int: [Int: Int]] = [:]
-  /// By what share a choice may be better than it seemed before it was measured; by less, with the root of how often it
-  /// was.
+  /// A bonus for choices that were measured seldom: their rate counts for 3.5 % more, divided by the root of one more than
+  /// the rounds that were measured.
   private static let doubt = 0.035
   /// Rounds since there were more than ever before, or since more were asked for: memory or the input may not allow more.
   private var roundsSinceGrowth = 0

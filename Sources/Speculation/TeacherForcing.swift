@@ -99,26 +99,15 @@ package struct TeacherForcing {
     let known = max(places.lowerBound, missing)..<places.upperBound
     if known.isEmpty { return [] }
     let logits = language.logits(hidden.rows(known.lowerBound - missing..<known.upperBound - missing), engine)
-    return [[Float]](unsafeUninitializedCapacity: known.count) { buffer, filled in
-      nonisolated(unsafe) let buffer = buffer
-      logits.withValues { values in
-        engine.parallel(known.count, work: known.count * logits.columns) { row in
-          let seen = before[known.lowerBound - places.lowerBound + row]
-          buffer.initializeElement(
-            at: row, to: settings.process(values + row * logits.columns, columns: logits.columns, seen: seen))
-        }
+    return logits.withValues { values in
+      engine.map(known.count, work: known.count * logits.columns) { row in
+        let seen = before[known.lowerBound - places.lowerBound + row]
+        return settings.process(values + row * logits.columns, columns: logits.columns, seen: seen)
       }
-      filled = known.count
     }
   }
 
   private func compared(_ p: ArraySlice<[Float]>, _ q: [[Float]]) -> [Double] {
-    [Double](unsafeUninitializedCapacity: q.count) { buffer, filled in
-      nonisolated(unsafe) let buffer = buffer
-      engine.parallel(q.count, work: q.count * settings.vocabulary) { row in
-        buffer.initializeElement(at: row, to: totalVariation(p[p.startIndex + row], q[row]))
-      }
-      filled = q.count
-    }
+    engine.map(q.count, work: q.count * settings.vocabulary) { totalVariation(p[p.startIndex + $0], q[$0]) }
   }
 }

@@ -86,8 +86,14 @@ private final class TrainStage: Stage {
     trainer = try Self.trainer(resource, arguments)
     let (folder, trainer, storage) = (folder, trainer, storage)
     try loading { try folder.check(trainer.student, storage) }
+    state.objective = trainer.losses.objective
     if let found = try loading({ try Self.resume(folder, trainer, context) }) {
+      if let objective = found.objective, objective != trainer.losses.objective {
+        throw RunFailure(
+          .usage, "train: \(folder.path): a run with objective=\(objective.rawValue) goes on with that alone")
+      }
       state = found
+      state.objective = trainer.losses.objective
       savedStep = found.step
       context.add(ResumePoint(output: folder.path, records: found.records, lastKey: found.lastKey))
     }

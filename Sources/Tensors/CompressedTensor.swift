@@ -56,7 +56,7 @@ struct CompressedTensor: Sendable {
         "\(place): expected one scale, one a row or one for each of the equal groups of its columns, found scales of "
           + "shape \(scales) for \(shape)")
     }
-    // How inputs were to be rounded is passed over: they are not.
+    // Scales of inputs are passed over: inputs are not quantised as the file says.
     let inputs = name.hasSuffix("weight") ? name.dropLast("weight".count) + "input" : ""
     parts =
       ["", "_packed", "_scale", "_zero_point", "_shape"].map { name + $0 }.filter { all[$0] != nil }

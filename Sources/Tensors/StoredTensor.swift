@@ -27,9 +27,9 @@ package struct StoredTensor: @unchecked Sendable {
   package let encoding: Encoding
   private let start: UnsafeRawPointer
   private let owner: any Sendable & AnyObject
-  /// Which row stands in the place of each, nil where they stand in their own order.
+  /// The stored row that stands for each, nil where they stand in their own order.
   private let order: [Int]?
-  /// After how many rows they repeat, nil where each is its own.
+  /// The rows repeat after so many, nil where all may differ.
   let period: Int?
 
   /// A view of stored rows.

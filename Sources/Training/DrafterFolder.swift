@@ -10,11 +10,14 @@ package struct TrainingState: Sendable, Equatable {
   package var records = 0
   /// The last of them.
   package var lastKey: String?
+  /// What is made small; nil in states that do not say.
+  package var objective: Objective?
 
-  package init(step: Int = 0, records: Int = 0, lastKey: String? = nil) {
+  package init(step: Int = 0, records: Int = 0, lastKey: String? = nil, objective: Objective? = nil) {
     self.step = step
     self.records = records
     self.lastKey = lastKey
+    self.objective = objective
   }
 }
 
@@ -175,6 +178,10 @@ package struct DrafterFolder: Sendable {
         writer.key("last_key")
         writer.string(key)
       }
+      if let objective = state.objective {
+        writer.key("objective")
+        writer.string(objective.rawValue)
+      }
     }
   }
 
@@ -225,7 +232,15 @@ package struct DrafterFolder: Sendable {
     guard let step = try file.integers("step")?.first, let records = try file.integers("records")?.first, step >= 0,
       records >= 0
     else { throw file.invalid("step", expected: "whole numbers of steps and records") }
-    return TrainingState(step: step, records: records, lastKey: try file.text("last_key"))
+    let name = URL(fileURLWithPath: target.folder).lastPathComponent
+    if let massv = try ConfigReader.optional(path: path + "/massv.json"), let known = try massv.text("trained_for"),
+      known != name
+    {
+      throw ModelError("\(path): a run for the target \(known) cannot go on with \(name)")
+    }
+    return TrainingState(
+      step: step, records: records, lastKey: try file.text("last_key"),
+      objective: try file.text("objective").flatMap { Objective(rawValue: $0) })
   }
 
   /// Puts weights and moments of the saved state into their places.

@@ -22,16 +22,13 @@ package enum Objective: String, Sendable, CaseIterable {
     let goals = Array(goals)
     precondition(
       goals.allSatisfy { $0.ids.allSatisfy { (0..<logits.columns).contains(Int($0)) } }, "a goal without a logit")
-    return [Double](unsafeUninitializedCapacity: goals.count) { buffer, filled in
-      nonisolated(unsafe) let buffer = buffer
-      logits.withMutable { values in
-        engine.parallel(goals.count, work: 16 * logits.count) { row in
-          let place = values + row * logits.columns
-          buffer.initializeElement(at: row, to: loss(place, logits.columns, goals[row]))
-          mp_scale(place, scale, logits.columns)
-        }
+    return logits.withMutable { values in
+      engine.map(goals.count, work: 16 * logits.count) { row in
+        let place = values + row * logits.columns
+        let loss = loss(place, logits.columns, goals[row])
+        mp_scale(place, scale, logits.columns)
+        return loss
       }
-      filled = goals.count
     }
   }
 

@@ -43,7 +43,7 @@ package final class Trainer {
   package let student: Student
   package let optimizer: AdamW
   package let schedule: Schedule
-  private let losses: LossSettings
+  package let losses: LossSettings
   private let lessons: CellLessons?
   private let recomputes: Bool
   private let engine: Engine

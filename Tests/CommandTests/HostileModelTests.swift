@@ -12,6 +12,17 @@ private func damaged(_ file: String, _ pattern: String, _ replacement: String, i
   try changed.write(toFile: folder + "/" + file, atomically: true, encoding: .utf8)
 }
 
+@Test(arguments: ["config.json", "tokenizer.json", "generation_config.json"])
+func aModelsFileThatIsNoFileIsNotWaitedFor(file: String) throws {
+  let scratch = try ScratchFolder()
+  let script = """
+    cp -r Tests/Fixtures/models/random-target $OUT/model; rm $OUT/model/\(file); mkfifo $OUT/model/\(file)
+    timeout -k 2 20 $TOOL run pipelines/caption.pipe target=$OUT/model draft=none < Tests/Fixtures/shapes.tar
+    """
+  let outcome = try Command.shell(script, scratch: scratch.path)
+  #expect(outcome.status == 66 && outcome.errors.contains("expected a regular file"), "\(outcome.errors)")
+}
+
 /// Settings that are no settings: each ends in an error that names the file, or does no harm.
 @Test(arguments: [
   ("config.json", #""mrope_section": \[[^\]]*\]"#, #""mrope_section": [9223372036854775807, 9223372036854775807]"#),

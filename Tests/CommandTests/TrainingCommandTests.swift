@@ -125,6 +125,17 @@ import Testing
     #expect(String(decoding: try scratch.bytes("d/training/state.json"), as: UTF8.self).contains("\"step\":4,"))
   }
 
+  @Test func whatWasLearntIsKeptWhenNobodyReadsTheLog() throws {
+    let scratch = try ScratchFolder()
+    let tool = try pipe(scratch, "steps=30")
+    let script = "(\(tool)d; echo $? > $OUT/status) | head -2 > $OUT/a"
+    #expect(try Command.shell(script, scratch: scratch.path).status == 0)
+    #expect(try scratch.lines("a").count == 2 && scratch.lines("status") == ["0"])
+    #expect(String(decoding: try scratch.bytes("d/training/state.json"), as: UTF8.self).contains("\"step\":"))
+    let log = try Command.shell("\(tool)e --set train.log=$OUT/e/log.jsonl", scratch: scratch.path)
+    #expect(log.status == 64 && log.errors.contains("expected a file outside of the folder"), "\(log.errors)")
+  }
+
   @Test func aFullDiskIsAnErrorThatLeavesTheLastState() throws {
     let scratch = try ScratchFolder()
     let first = try pipe(scratch, "steps=3")
@@ -230,6 +241,12 @@ import Testing
       try Command.shell("\(tool)d > $OUT/a; cp $OUT/d/model.safetensors $OUT/kept", scratch: scratch.path).status == 0)
     let again = try Command.shell("\(tool)d > $OUT/a", scratch: scratch.path)
     #expect(again.status == 66 && again.errors.contains("holds a training run of 2 steps"), "\(again.errors)")
+    let other = try Command.shell("\(tool)d --resume --set train.objective=kl >> $OUT/a", scratch: scratch.path)
+    #expect(other.status == 64 && other.errors.contains("a run with objective=next-token goes on"), "\(other.errors)")
+    let script =
+      "cp -r Tests/Fixtures/models/random-target $OUT/t; sed -i 's:path=\"Tests.*target\":path=\"'$OUT'/t\":' "
+    let moved = try Command.shell(script + "$OUT/train.pipe; \(tool)d --resume >> $OUT/a", scratch: scratch.path)
+    #expect(moved.status == 66 && moved.errors.contains("a run for the target random-target"), "\(moved.errors)")
     #expect(try scratch.bytes("d/model.safetensors") == scratch.bytes("kept"))
   }
 

@@ -41,6 +41,15 @@ extension Sample {
 
 private let lines = ["format=jsonl", "fields=[key,index,prompt,text,token_ids,temperature,sample,seed]"]
 
+/// What is asked of pictures is not asked of records that have none: they ask their own.
+@Test func recordsWithoutAPictureAskWhatTheySay() throws {
+  let scratch = try Scratch()
+  let shard = try scratch.shard("in.tar", [("t", [("prompt.txt", Array("What is red?".utf8))])])
+  _ = try distill(scratch, ["prompts=[\"Describe this.\"]", "samples=2", "temperatures=[0]"], shard: shard)
+  let found = try samples(scratch.file("out"))
+  #expect(found.map { $0.text("prompt.txt") } == ["What is red?", "What is red?"], "\(found)")
+}
+
 @Test func everyQuestionHasItsAnswersAndPicturesAndPromptsAreReadOnce() throws {
   let scratch = try Scratch()
   let meter = Meter()

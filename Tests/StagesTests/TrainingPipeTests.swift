@@ -1,6 +1,7 @@
 import Foundation
 import JSON
 import Pipeline
+import Samples
 import Testing
 
 /// Training through pipes: from tar to drafter.
@@ -114,6 +115,85 @@ import Testing
     #expect(try train(shard) == nil)
     #expect(try losses("log", scratch).allSatisfy { $0 > 0 && $0 < 100 })
     #expect(try train(Self.captions + "held.tar.gz", "e")?.message.contains("has no distribution.json") == true)
+    // They are of the tokens beside them, and of no other answer.
+    func other(_ objective: String, _ name: String) throws -> RunFailure? {
+      let train = "save=\"\(scratch.file(name))\" log=\"\(scratch.file("log"))\" steps=1 objective=\(objective)"
+      let labels = try pipe(shard, train: train).replacing("label model=drafter", with: "label model=drafter field=txt")
+      return try run(labels)
+    }
+    #expect(try other("kl", "f")?.message.contains("has no distribution.json") == true)
+    let meter = Meter()
+    #expect(try other("next-token", "g") == nil && meter.reading["failed"] == 0)
+  }
+
+  /// A record without its distribution is left out, as any other that cannot be learnt from.
+  @Test func aRecordWithoutDistributionCostsThatRecord() throws {
+    let scratch = try Scratch()
+    let held =
+      "let target = model path=\"\(Place.target)\" read shards=\"\(Self.captions)held.tar.gz\" | limit records=6"
+    let distil = """
+      \(held) | decode | encode model=target | prompt model=target text="Describe."
+      | generate model=target max-tokens=6 keep=4
+      | emit format=tar fields=[token_ids, distribution] path="\(scratch.file("all.tar"))"
+      """
+    #expect(try run(distil) == nil)
+    let reader = try SampleReader(path: scratch.file("all.tar"), limits: SampleLimits())
+    var samples: [(key: String, members: [(String, [UInt8])])] = []
+    while let sample = reader.next() {
+      let isKept = samples.count % 2 == 0
+      samples.append(
+        (
+          sample.key,
+          sample.members.filter { isKept || $0.field != "distribution.json" }.map { ($0.field, $0.bytes) }
+        ))
+    }
+    let meter = Meter()
+    let train = "save=\"\(scratch.file("d"))\" log=\"\(scratch.file("log"))\" steps=1 objective=kl"
+    #expect(try run(pipe(scratch.shard("some.tar", samples), train: train), meter: meter) == nil)
+    #expect(meter.reading["records"] == 6 && meter.reading["failed"] == 3)
+    // Another answer, of which none is kept, takes the old one's distributions with it.
+    let again = distil.replacing("\(Self.captions)held.tar.gz", with: scratch.file("all.tar"))
+      .replacing("keep=4", with: "").replacing("fields=[token_ids, distribution]", with: "fields=[token_ids]")
+      .replacing("path=\"\(scratch.file("all.tar"))\"", with: "path=\"\(scratch.file("again.tar"))\"")
+    #expect(try run(again) == nil)
+    let second = try SampleReader(path: scratch.file("again.tar"), limits: SampleLimits())
+    let fields = try #require(second.next()).members.map(\.field)
+    #expect(fields.contains("token_ids.json") && !fields.contains("distribution.json") && fields.contains("txt"))
+    // What was not kept cannot be written.
+    let unkept = distil.replacing(" keep=4", with: "").replacing("format=tar ", with: "")
+    #expect(try run(unkept, meter: meter) == nil)
+    #expect(try scratch.lines(of: "all.tar").first?["error"]?["message"]?.string?.contains("keep=16") == true)
+  }
+
+  /// Tokens that were added to the target's vocabulary alone.
+  @Test func tokensThatTheStudentCannotWriteFailTheirRecord() throws {
+    let scratch = try Scratch()
+    let picture = try read(Place.root + "/Tests/Fixtures/shapes/shape-00.jpg")
+    let shard = try scratch.shard(
+      "in.tar",
+      ["[391]", "[5, 6]", "[5, 391]"].enumerated().map { index, ids in
+        ("r\(index)", [("jpg", picture), ("token_ids.json", Array(ids.utf8))])
+      })
+    let models = Place.root + "/Tests/Fixtures/models/"
+    let meter = Meter()
+    let pipe = """
+      let target  = model   path="\(models)gemma3-hub"
+      let drafter = student path="\(models)gemma3-text" target=target projector=mlp
+      read shards="\(shard)" | decode | encode model=target | prompt model=target text="Describe."
+      | label model=drafter | batch | train model=drafter save="\(scratch.file("d"))" log="\(scratch.file("log"))" steps=1
+      """
+    #expect(try run(pipe, meter: meter) == nil)
+    #expect(meter.reading["records"] == 3 && meter.reading["failed"] == 2)
+  }
+
+  /// Readers load what is stored as what it is.
+  @Test(arguments: [("f32", "float32"), ("bf16", "bfloat16"), ("q8", "bfloat16")])
+  func theConfigurationSaysWhatIsStored(storage: String, type: String) throws {
+    let scratch = try Scratch()
+    let train =
+      "save=\"\(scratch.file("d"))\" log=\"\(scratch.file("log"))\" steps=1 update=[projector, language] storage=\(storage)"
+    #expect(try run(pipe(Self.captions + "train.tar.gz", train: train)) == nil)
+    #expect(try JSONValue(parsing: scratch.bytes(of: "d/config.json"))["torch_dtype"]?.string == type)
   }
 
   private func fewPairs(_ count: Int, times: Int, _ scratch: Scratch) throws -> String {

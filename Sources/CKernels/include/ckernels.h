@@ -29,7 +29,8 @@ void mp_limit_instructions(int most);
 
 /// A pool of spinning worker threads that fall asleep when nothing comes.
 typedef struct mp_pool mp_pool;
-/// A pool in which the caller and `threads` - 1 workers share the tasks; NULL without memory or threads.
+/// A pool in which the caller and `threads` - 1 workers share the tasks, or fewer where the system has no more
+/// threads to give; NULL without memory.
 mp_pool *mp_pool_create(int threads);
 /// Ends the workers and frees the pool.
 void mp_pool_destroy(mp_pool *pool);
@@ -59,8 +60,8 @@ void mp_pack_blocks(int type, const void *row, long k, int lane, void *panel);
 
 /// Bytes of a row of `k` inputs as products with this format read them; 0 where they read floats.
 long mp_input_bytes(int format, long k);
-/// A row of inputs in whole numbers: 16 bits for q8, 8 for q4, each group of 32 with a scale of its own. A group that
-/// holds no finite number makes every product with it none.
+/// A row of inputs in whole numbers: 16 bits for q8, 8 for q4, each group of 32 with a scale of its own. A group with a
+/// number that is not finite makes every product with it none.
 void mp_quantise_input(int format, const float *x, long k, void *out);
 /// y[r][n] = bias[n] + sum_k x[r][k] * w[n][k] for the n of one tile, packed weights of `n` rows.
 ///

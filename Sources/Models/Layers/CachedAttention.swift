@@ -77,7 +77,7 @@ struct CachedAttention: Sendable {
 
   /// query [asked, heads · width], key and value [rows, keyValueHeads · width] → [asked, heads · width].
   ///
-  /// Queries are those of all rows or, where there are fewer, of the rows that the spans are asked for.
+  /// `query` has a row for each row of the pass or, where it has fewer, for the last `asked` rows of each span.
   ///
   /// Each row's sums run in the order of its slots: the result depends on nothing but its sequence.
   func callAsFunction(

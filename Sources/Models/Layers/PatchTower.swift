@@ -91,8 +91,8 @@ package struct PatchTower: Sendable {
 
   /// Encodes pictures, each on its own.
   ///
-  /// - Parameter patches: [patches, layout.width], picture behind picture, each in merge order: rows 4i … 4i+3 belong to
-  ///   visual token i.
+  /// - Parameter patches: [patches, layout.width], picture behind picture, each in merge order: the rows of one visual
+  ///   token, merge² of them, stand together.
   /// - Returns: the last block's output [patches, hidden] in the same order.
   package func callAsFunction(_ patches: Tensor, grids: [PatchGrid], _ engine: Engine) -> Tensor {
     let order = WindowOrder(grids: grids, configuration)

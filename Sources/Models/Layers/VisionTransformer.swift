@@ -37,7 +37,6 @@ package struct VisionTransformerConfiguration: Sendable, Equatable {
 
   /// Patches a side.
   package var side: Int { imageSize / patchSize }
-  package var patchWidth: Int { 3 * patchSize * patchSize }
 }
 
 /// A picture's patches as rows of the tower's width, with a learnt position for each.
@@ -58,7 +57,7 @@ struct PatchEmbedding: Sendable {
     positions = try weights.lookup(prefix + "position_embedding.weight", [rows, sizes.hidden])
   }
 
-  /// patches [patches, patchWidth] of one picture, behind the leading rows → [rows, hidden].
+  /// patches [patches, 3 · patchSize²] of one picture, behind the leading rows → [rows, hidden].
   func callAsFunction(_ patches: Tensor, behind leading: [Tensor], _ engine: Engine) -> Tensor {
     adding(
       Tensor.stacking(leading + [patch(patches, engine)]), positions.rows(Array(0..<positions.rows), engine), engine)
