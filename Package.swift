@@ -49,7 +49,7 @@ let package = Package(
         "Pipeline", "PipeLanguage", "Samples", "Scenes", "Images", "Models", "Speculation", "Training", "Evaluation",
         "Tensors", "JSON", "Messages",
       ]),
-    .target(name: "Pipeline", dependencies: ["PipeLanguage"]),
+    .target(name: "Pipeline", dependencies: ["Messages", "PipeLanguage"]),
     .target(name: "PipeLanguage", dependencies: ["Messages"]),
     .target(name: "Scenes"),
     .target(name: "Samples", dependencies: ["CArchive", "CLZ4", "CZlib"]),

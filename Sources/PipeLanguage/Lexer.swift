@@ -40,7 +40,6 @@ struct Lexer {
   /// All tokens, `.end` last.
   mutating func tokens() -> [Token] {
     var tokens: [Token] = []
-    if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { at = 3 }
     while let token = next() { tokens.append(token) }
     tokens.append(Token(kind: .end, range: bytes.count..<bytes.count))
     return tokens

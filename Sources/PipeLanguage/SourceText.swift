@@ -9,6 +9,8 @@ package final class SourceText: Sendable {
 
   package init(name: String, bytes: [UInt8]) {
     self.name = name
+    // A byte order mark is no character of the text.
+    let bytes = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(bytes.dropFirst(3)) : bytes
     self.bytes = bytes
     lineStarts = [0] + bytes.indices.filter { bytes[$0] == UInt8(ascii: "\n") }.map { $0 + 1 }
   }

@@ -1,3 +1,5 @@
+import Messages
+
 /// Loads what a bound pipe names, builds its chains and pulls them to their ends.
 package struct Runner {
   private let pipe: BoundPipe
@@ -18,11 +20,19 @@ package struct Runner {
       let last = try context.aside { () throws(RunFailure) in
         try build(chain, upTo: chain.count, on: EndOfStream(), resources, context)
       }
+      let hasOutput = Self.hasOutput(chain)
       while let record = try last.next() {
         context.meter.count("records")
-        if record.failure != nil { context.meter.count("failed") }
+        guard let failure = record.failure else { continue }
+        context.meter.count("failed")
+        // Outputs say what failed.
+        if !hasOutput { complain("\(record.key): \(failure)") }
       }
     }
+  }
+
+  private static func hasOutput(_ chain: [BoundCall]) -> Bool {
+    chain.contains { $0.definition.declaration.keepsFile || hasOutput($0.branch ?? []) }
   }
 
   /// Loads the `let`s that a stage or another `let` uses, in the order of the pipe.

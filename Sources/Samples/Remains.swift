@@ -115,7 +115,7 @@ package struct Remains: Sendable, Equatable {
       remains.lastRecord = sample.members.last { $0.field.hasSuffix("error.json") }?.bytes
       remains.lastRecord.map(see)
     }
-    let limits = SampleLimits(memberBytes: .max >> 1, sampleBytes: .max >> 1)
+    let limits = SampleLimits(memberBytes: .max >> 1, sampleBytes: .max >> 1, members: .max)
     let reader = SampleReader(shard: path, descriptor: descriptor, closes: false, limits: limits)
     var last: Sample?
     while let sample = reader.next() {

@@ -4,10 +4,14 @@ import Foundation
 package struct SampleMember: Sendable {
   /// What follows the first dot after the last slash, in lower case.
   package let field: String
+  /// The same as it is written in the path.
+  package let written: String
   package let bytes: [UInt8]
 
-  package init(field: String, bytes: [UInt8]) {
+  /// - Parameter written: nil where that is the field.
+  package init(field: String, written: String? = nil, bytes: [UInt8]) {
     self.field = field
+    self.written = written ?? field
     self.bytes = bytes
   }
 }
@@ -47,18 +51,18 @@ package struct SampleLimits: Sendable {
   package var memberBytes: Int
   /// Bytes of one sample, all members and their names together.
   package var sampleBytes: Int
+  /// Members of one sample.
+  package var members: Int
 
-  package init(memberBytes: Int = 256 << 20, sampleBytes: Int = 1 << 30) {
+  package init(memberBytes: Int = 256 << 20, sampleBytes: Int = 1 << 30, members: Int = 1000) {
     self.memberBytes = memberBytes
     self.sampleBytes = sampleBytes
+    self.members = members
   }
 }
 
 /// Samples of one shard.
 package final class SampleReader {
-  /// Members that one sample may have.
-  private static let maximumMembers = 1000
-
   private let shard: String
   private let limits: SampleLimits
   private let members: TarMembers
@@ -105,13 +109,13 @@ package final class SampleReader {
     var sample: Sample?
     var size = 0
     while let member = nextMember() {
-      guard let (key, field) = Self.split(member.path) else { continue }
+      guard let (key, written) = Self.split(member.path) else { continue }
       if let open = sample, !open.key.utf8.elementsEqual(key.utf8) {
         held = member
         return open
       }
       var open = sample ?? Sample(key: key, shard: shard, offset: member.offset)
-      add(member, field, to: &open, &size)
+      add(member, written, to: &open, &size)
       sample = open
     }
     if sample == nil, let problem = problem.take() { return failed(problem) }
@@ -134,15 +138,17 @@ package final class SampleReader {
     }
   }
 
-  private func add(_ member: TarMember, _ field: String, to sample: inout Sample, _ size: inout Int) {
+  private func add(_ member: TarMember, _ written: String, to sample: inout Sample, _ size: inout Int) {
+    let field = written.lowercased()
     switch member.content {
     case .failure(let problem): sample.problem = sample.problem ?? problem
     case .success(let bytes):
       size += bytes.count + member.path.utf8.count + 64
-      if sample.members.count >= Self.maximumMembers {
+      if sample.members.count >= limits.members {
         sample.problem =
           sample.problem
-          ?? ShardProblem(description: "\(shard): sample \(sample.key): more than \(Self.maximumMembers) members")
+          ?? ShardProblem(
+            description: "\(shard): sample \(sample.key): more than the limit of \(limits.members) members")
         sample.members = []
       } else if sample.problem == nil, sample.members.contains(where: { $0.field == field }) {
         sample.problem =
@@ -154,21 +160,21 @@ package final class SampleReader {
             description: "\(shard): sample \(sample.key): more than the limit of \(limits.sampleBytes) bytes")
         sample.members = []
       } else if sample.problem == nil {
-        sample.members.append(SampleMember(field: field, bytes: bytes))
+        sample.members.append(SampleMember(field: field, written: written, bytes: bytes))
       }
     }
   }
 
-  /// Key and field of a path; nil for what WebDataset readers pass over: names without a dot or with nothing before it,
+  /// Key of a path, and the rest as it is written: the field in other letters; nil for what WebDataset readers pass over: names without a dot or with nothing before it,
   /// `__name__`, and what lies below a folder of that kind at the top.
-  package static func split(_ path: String) -> (key: String, field: String)? {
+  package static func split(_ path: String) -> (key: String, written: String)? {
     // By bytes: a letter and its accent are two, and a dot stays a dot whatever follows it.
     let start = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { path.utf8.index(after: $0) } ?? path.startIndex
     guard let dot = path.utf8[start...].firstIndex(of: UInt8(ascii: ".")), dot != start else { return nil }
     let top = path.utf8.prefix { $0 != UInt8(ascii: "/") }
     if top.count > 4, top.starts(with: "__".utf8), top.suffix(2).elementsEqual("__".utf8) { return nil }
     let key = path[..<dot]
-    return (String(key), path[path.utf8.index(after: dot)...].lowercased())
+    return (String(key), String(path[path.utf8.index(after: dot)...]))
   }
 }
 

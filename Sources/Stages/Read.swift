@@ -16,6 +16,8 @@ enum Read {
         ParameterDeclaration("max-bytes", .bytes, default: "256M", "bytes that one member may have"),
         ParameterDeclaration("max-record-bytes", .bytes, default: "1G", "bytes that one record may have"),
         ParameterDeclaration(
+          "max-members", .integer(1...(1 << 20)), default: "1000", "members that one record may have"),
+        ParameterDeclaration(
           "max-records", .integer(0...(1 << 50)), default: "1000000000", "records after which reading stops"),
         ParameterDeclaration("read-ahead", .integer(0...4096), default: "16", "records read ahead"),
       ],
@@ -57,6 +59,9 @@ private struct ShardList {
   /// - Parameter times: how often they are read, nil where that is not known.
   init(_ arguments: Arguments, times: Int?) throws(RunFailure) {
     if let pattern = arguments.optionalText("shards") {
+      guard !pattern.isEmpty else {
+        throw RunFailure(.usage, "read: shards: expected a file's name, found an empty one")
+      }
       do { shards = try ShardPattern.expand(pattern) } catch { throw RunFailure(.usage, "read: \(error)") }
     } else {
       shards = [nil]
@@ -114,7 +119,8 @@ private final class ShardSource: Stage {
     self.context = context
     passOver = context.passOver(reordering: true)
     limits = SampleLimits(
-      memberBytes: inputs.arguments.integer("max-bytes"), sampleBytes: inputs.arguments.integer("max-record-bytes"))
+      memberBytes: inputs.arguments.integer("max-bytes"), sampleBytes: inputs.arguments.integer("max-record-bytes"),
+      members: inputs.arguments.integer("max-members"))
     maximumRecords = min(inputs.arguments.integer("max-records"), context.options.limit ?? .max)
     isRepeated = context.isRepeating || inputs.times != 1
     let list = try ShardList(inputs.arguments, times: isRepeated ? nil : 1)

@@ -111,7 +111,8 @@ struct RecordWriter {
     let facts = record[Field.imageFacts]
     if let facts {
       writer.key("image")
-      writer.string(record.originalKey + "." + facts.field)
+      let member = record[Field.members]?.first { $0.field == facts.field }
+      writer.string(record.originalKey + "." + (member?.written ?? facts.field))
     }
     let question = (facts == nil ? "" : "<image>\n") + (record[Field.prompt]?.text ?? "")
     writer.key("conversations")

@@ -12,8 +12,13 @@ struct Check: ParsableCommand {
 
   func run() throws {
     var failed = false
+    var unreadable: ExitCode?
     for path in pipes {
-      let source = try readSource(path)
+      let source: SourceText
+      do throws(ExitCode) { source = try readSource(path) } catch {
+        unreadable = error
+        continue
+      }
       let blocks = path.hasSuffix(".md") ? SourceText.pipeBlocks(ofMarkdown: source) : [source]
       for block in blocks {
         do throws(PipeErrors) {
@@ -24,6 +29,7 @@ struct Check: ParsableCommand {
         }
       }
     }
+    if let unreadable { throw unreadable }
     if failed { throw ExitCode(64) }
   }
 }

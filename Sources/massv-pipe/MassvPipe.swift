@@ -40,7 +40,11 @@ func readSource(_ path: String) throws(ExitCode) -> SourceText {
   let limit = 1 << 20
   let handle = path == "-" ? FileHandle.standardInput : FileHandle(forReadingAtPath: path)
   guard let handle, let data = try? handle.read(upToCount: limit + 1) ?? Data() else {
-    complain("\(path): cannot be read" + (access(path, R_OK) == 0 ? "" : ": " + String(cString: strerror(errno))))
+    var isFolder: ObjCBool = false
+    let cause =
+      FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
+      ? ": it is a folder" : access(path, R_OK) == 0 ? "" : ": " + String(cString: strerror(errno))
+    complain("\(path): cannot be read\(cause)")
     throw ExitCode(66)
   }
   guard data.count <= limit else {

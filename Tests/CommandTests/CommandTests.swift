@@ -37,6 +37,9 @@ private let caption = "$TOOL run pipelines/caption.pipe \(Command.tiny) max-toke
   ("run pipelines/evaluate.pipe log=a details=a", 64, "log and details are one file, a"),
   ("run pipelines/caption.pipe target=nowhere < Tests/Fixtures/shapes.tar", 66, "No such file or directory"),
   ("run pipelines/caption.pipe max-tokens=4 < Tests/Fixtures/shapes.tar > /dev/full", 66, "No space left on device"),
+  ("check nowhere.pipe Tests/Fixtures/shapes.tar", 66, "shapes.tar:1:1: error:"),
+  ("run pipelines", 66, "pipelines: cannot be read: it is a folder"),
+  ("run pipelines/caption.pipe --set read.shards=", 64, "read: shards: expected a file's name"),
   ("--help", 0, ""), ("frobnicate", 64, ""),
 ]) func exitStatusAndMessages(arguments: String, status: Int32, message: String) throws {
   let scratch = try ScratchFolder()
@@ -44,6 +47,15 @@ private let caption = "$TOOL run pipelines/caption.pipe \(Command.tiny) max-toke
   let outcome = try Command.shell("$TOOL \(arguments) \(redirect)", scratch: scratch.path)
   #expect(outcome.status == status, "\(outcome.errors)")
   #expect(message.isEmpty || outcome.errors.contains(message), "\(outcome.errors)")
+}
+
+@Test(arguments: ["graph pipelines/caption.pipe", "stages", "inspect Tests/Fixtures/models/random-target"])
+func aReaderThatWentAwayEndsACommandQuietly(command: String) throws {
+  let scratch = try ScratchFolder()
+  let script = "(sleep 0.2; $TOOL \(command); echo $? > $OUT/status) | true; sleep 1"
+  let outcome = try Command.shell(script, scratch: scratch.path)
+  #expect(outcome.errors == "")
+  #expect(try scratch.lines("status") == ["0"])
 }
 
 /// What nobody can be told costs no record.

@@ -99,6 +99,16 @@ func aResumedRunKnowsOfEarlierFailures(setting: String) throws {
   #expect(try scratch.bytes("out") == expected)
 }
 
+/// Without an output, nothing else would say what failed.
+@Test func aRunWithoutAnOutputSaysWhatFailed() throws {
+  let scratch = try ScratchFolder()
+  let run = "echo 'read | decode' > $OUT/e.pipe; $TOOL run $OUT/e.pipe < $OUT/in.tar"
+  let outcome = try Command.shell("\(broken)\n\(run)", scratch: scratch.path)
+  #expect(
+    outcome.status == 1 && outcome.errors.hasPrefix("massv-pipe: b: decode: b.jpg: expected a JPEG"),
+    "\(outcome.errors)")
+}
+
 @Test func aRunThatAFailureStopsCountsIt() throws {
   let scratch = try ScratchFolder()
   let run = "$TOOL run $OUT/d.pipe --set emit.on-error=stop --stats $OUT/s < $OUT/in.tar > $OUT/a"

@@ -41,6 +41,11 @@ private let two = [("a/1", [("jpg", "one"), ("txt", "caption")]), ("a/2.x", [("s
   #expect(found[0].members.map(\.field) == ["jpg", "txt"])
   #expect(found[1].members.map(\.field) == ["x.seg.png"])
   #expect(found.allSatisfy { $0.problem == nil })
+  let upper = try samples(tar([("A", [("Seg.PNG", "x")])]))
+  #expect(upper[0].key == "A" && upper[0].members[0].field == "seg.png" && upper[0].members[0].written == "Seg.PNG")
+  #expect(
+    try samples(tar(two), limits: SampleLimits(members: 1))[0].problem?.description.contains("limit of 1 members")
+      == true)
 }
 
 @Test func concatenatedShardsReadAsOne() throws {
@@ -106,7 +111,8 @@ private let two = [("a/1", [("jpg", "one"), ("txt", "caption")]), ("a/2.x", [("s
 }
 
 @Test func whatIsNoFileOfASampleIsPassedOver() {
-  #expect(SampleReader.split("a/b.seg.PNG")?.field == "seg.png")
+  let named = SampleReader.split("a/b.seg.PNG")
+  #expect(named?.key == "a/b" && named?.written == "seg.PNG")
   #expect(SampleReader.split("a.b/c.jpg")?.key == "a.b/c")
   for path in ["README", ".hidden.jpg", "a/.b.jpg", "__meta__/a.jpg", "__info__", "__a.b__", "a/"] {
     #expect(SampleReader.split(path) == nil, "\(path)")
