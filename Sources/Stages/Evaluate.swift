@@ -81,6 +81,8 @@ private final class EvaluateStage: Stage {
   /// What the record in hand has brought.
   private var judged: (verdicts: [Judge.Verdict], task: String) = ([], "")
   private var isFinished = false
+  /// Records that were left out.
+  private var failed = 0
   private var isEmpty = true
 
   init(_ inputs: StageInputs, _ context: RunContext) throws(RunFailure) {
@@ -143,6 +145,7 @@ private final class EvaluateStage: Stage {
     }
     if let failure = record.failure {
       complain("left out \(record.key): \(failure)")
+      failed += 1
     } else {
       try take(record)
     }
@@ -196,7 +199,7 @@ private final class EvaluateStage: Stage {
       try log.finish()
     }
     attempt { () throws(OutputFailure) in try details?.finish() }
-    attempt { () throws(OutputFailure) in try report?.finish(standings) }
+    attempt { () throws(OutputFailure) in try report?.finish(standings, failed: failed) }
     if let failure { throw Self.failure(failure) }
   }
 }

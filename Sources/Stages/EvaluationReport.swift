@@ -9,7 +9,7 @@ import Speculation
 final class EvaluationReport {
   private let file: RecordFile
   private let requests: TargetRequests
-  private let head: Report.Head
+  private var head: Report.Head
   /// What examples are of: drafting with and without the picture, at the lowest temperature and the γ compared at.
   private let shown: [Setting]
   private var examples: [ReportExample] = []
@@ -72,7 +72,12 @@ final class EvaluationReport {
   }
 
   /// Writes the page.
-  func finish(_ standings: [Standing]) throws(OutputFailure) {
+  ///
+  /// - Parameter failed: records that were left out.
+  func finish(_ standings: [Standing], failed: Int) throws(OutputFailure) {
+    if failed > 0 {
+      head.facts.append(("left out", failed == 1 ? "1 record that failed" : "\(failed) records that failed"))
+    }
     try file.append(Array(Report(head, standings, examples: examples).page.utf8))
     try file.finish()
   }

@@ -12,6 +12,8 @@ final class SharedWork: Sendable {}
 /// records as there are have taken it.
 final class RecordGroup: Sendable {
   private struct Made {
+    /// Kept, so that no other work gets its identity meanwhile.
+    let work: SharedWork
     let result: Result<any Sendable, StageFailure>
     /// Records that have not taken it yet.
     var waiting: Int
@@ -33,7 +35,7 @@ final class RecordGroup: Sendable {
     let result: Result<Value, StageFailure>
     do throws(StageFailure) { result = .success(try body()) } catch { result = .failure(error) }
     if members > 1 {
-      let entry = Made(result: result.map { $0 }, waiting: members - 1)
+      let entry = Made(work: work, result: result.map { $0 }, waiting: members - 1)
       made.withLock { $0[ObjectIdentifier(work)] = entry }
     }
     return try result.get()

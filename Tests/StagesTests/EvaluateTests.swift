@@ -193,9 +193,14 @@ import Testing
       ])
     let meter = Meter()
     let lines = try evaluate(
-      scratch, ["temperatures=0", "wrong-picture=true"], settings: ["evaluate.auto=false"], shard: shard, records: 99,
+      scratch, ["temperatures=0", "wrong-picture=true", "top-p=0.9", "report=\(scratch.file("page"))"],
+      settings: ["evaluate.auto=false"], shard: shard, records: 99,
       meter: meter)
     #expect(meter.reading["records"] == 8 && meter.reading["failed"] == 4)
+    let page = String(decoding: try scratch.bytes(of: "page"), as: UTF8.self)
+    for (name, value) in [("left out", "4 records that failed"), ("top-p", "0.9")] {
+      #expect(page.contains("<dt>\(name)</dt><dd>\(value)</dd>"))
+    }
     let all = ["plain", "ngram", "text-only", "massv"]
     let found = zip(strings(lines, "task"), strings(lines, "method")).map { "\($0) \($1)" }
     #expect(
