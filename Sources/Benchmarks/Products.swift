@@ -17,23 +17,8 @@ func benchmarkProducts() throws {
   }
   let x = random(rows, inputs, 1)
   let weight = random(outputs, inputs, 0.02)
-  let result = Tensor(rows: rows, columns: outputs)
   openblas_set_num_threads(Int32(engine.threads))
-  var sides: [() throws -> Double] = [
-    {
-      timed {
-        x.withValues { x in
-          weight.withValues { weight in
-            result.withMutable {
-              cblas_sgemm(
-                CblasRowMajor, CblasNoTrans, CblasTrans, Int32(rows), Int32(outputs), Int32(inputs), 1, x,
-                Int32(inputs), weight, Int32(inputs), 0, $0, Int32(outputs))
-            }
-          }
-        }
-      }
-    }
-  ]
+  var sides: [() throws -> Double] = [{ timed { _ = openBLASProduct(x, weight) } }]
   let formats = WeightFormat.allCases
   for format in formats {
     let layer = Linear(weight: Weight(StoredTensor(weight), as: format, engine), bias: nil)
@@ -45,4 +30,19 @@ func benchmarkProducts() throws {
   for (format, taken) in zip(formats, seconds.dropFirst()) {
     print("  \(format.rawValue) \(formatted(operations / taken, 0)), \(formatted(seconds[0] / taken)) × OpenBLAS")
   }
+}
+
+/// x Wᵀ: x [rows, inputs], weight [outputs, inputs] → [rows, outputs].
+private func openBLASProduct(_ x: Tensor, _ weight: Tensor) -> Tensor {
+  let result = Tensor(rows: x.rows, columns: weight.rows)
+  let (rows, outputs, inputs) = (Int32(x.rows), Int32(weight.rows), Int32(x.columns))
+  x.withValues { x in
+    weight.withValues { weight in
+      result.withMutable {
+        cblas_sgemm(
+          CblasRowMajor, CblasNoTrans, CblasTrans, rows, outputs, inputs, 1, x, inputs, weight, inputs, 0, $0, outputs)
+      }
+    }
+  }
+  return result
 }

@@ -40,54 +40,68 @@ package struct ModelTiming: Sendable {
     self.weights = weights
     let language = parts.language
     let sizes = language.configuration
-    let tokens = (0..<Int32(Self.context)).map { $0 % Int32(sizes.vocabulary) }
     let context = max(1, min(Self.context, sizes.maximumPositions - 16))
-    let prompt = language.embed(Array(tokens.prefix(context)))
-    let cache = sizes.makeCache(capacity: context + 16)
-    func read(_ x: Tensor, _ cache: KVCache) -> Tensor {
-      language.hiddenStates(
-        x, spans: [DecoderSpan(cache: cache, positions: (0..<x.rows).map { Position(cache.length + $0) })], engine)
-    }
-    _ = read(prompt, cache)
-    var prefills: [Double] = []
-    var passes = Self.rowCounts.map { _ in [Double]() }
-    var reads: [Double] = []
-    let probe = ReadProbe()
-    let start = ContinuousClock.now
-    // Every round times every count, so that a machine that drifts meets all alike; the first warms up.
-    var rounds = 0
-    while rounds < 3 || ((ContinuousClock.now - start) / .seconds(1) < seconds && rounds < 50) {
-      for (index, rows) in Self.rowCounts.enumerated() {
-        let taken = timed {
-          let hidden = read(language.embed(Array(tokens.prefix(rows))), cache)
-          _ = language.logits(hidden, engine)
-        }
-        cache.truncate(to: context)
-        if rounds > 0 { passes[index].append(taken) }
-      }
-      var bytes = 0.0
-      let reading = timed { bytes = probe.read(engine) }
-      if rounds > 0 { reads.append(bytes / reading / 1e9) }
-      // What was read has driven all else from the caches: the next round begins as it would without it.
-      _ = language.logits(read(language.embed(Array(tokens.prefix(1))), cache), engine)
-      cache.truncate(to: context)
-      if rounds < 2 {
-        let fresh = sizes.makeCache(capacity: context)
-        prefills.append(
-          timed {
-            let hidden = read(prompt, fresh)
-            _ = language.logits(hidden.rows(context - 1..<context), engine)
-          })
-      }
-      rounds += 1
-    }
-    forward = zip(Self.rowCounts, passes).map { ($0, median($1) * 1000) }
-    readBandwidth = median(reads)
-    prefill = Double(context) / median(prefills)
+    let samples = Samples(language, context: context, seconds: seconds, engine)
+    forward = zip(Self.rowCounts, samples.passes).map { ($0, median($1) * 1000) }
+    readBandwidth = median(samples.reads)
+    prefill = Double(context) / median(samples.prefills)
     bytesPerToken = language.weightBytes + sizes.cacheBytes(tokens: context)
     operationsPerToken =
       2 * Double(language.layerWeights) + Double(4 * context / 2 * sizes.heads * sizes.headWidth * sizes.layers)
     vision = parts.vision.map { Self.encode($0, engine) }
+  }
+
+  /// What was timed, round by round.
+  private struct Samples {
+    /// Seconds of a prompt, and of a pass by `rowCounts`.
+    var prefills: [Double] = []
+    var passes = ModelTiming.rowCounts.map { _ in [Double]() }
+    /// Read bandwidth, 10⁹ bytes a second.
+    var reads: [Double] = []
+    private let language: any LanguageModel
+    private let context: Int
+    private let engine: Engine
+
+    init(_ language: any LanguageModel, context: Int, seconds: Double, _ engine: Engine) {
+      (self.language, self.context, self.engine) = (language, context, engine)
+      let cache = language.configuration.makeCache(capacity: context + 16)
+      _ = logits(ofRows: context, cache)
+      let probe = ReadProbe()
+      let start = ContinuousClock.now
+      // Every round times every count, so that a machine that drifts meets all alike; the first warms up.
+      var rounds = 0
+      while rounds < 3 || ((ContinuousClock.now - start) / .seconds(1) < seconds && rounds < 50) {
+        takeRound(cache, probe, warmsUp: rounds == 0, readsPrompt: rounds < 2)
+        rounds += 1
+      }
+    }
+
+    private mutating func takeRound(_ cache: KVCache, _ probe: ReadProbe, warmsUp: Bool, readsPrompt: Bool) {
+      for (index, rows) in ModelTiming.rowCounts.enumerated() {
+        let taken = timed { _ = logits(ofRows: rows, cache) }
+        cache.truncate(to: context)
+        if !warmsUp { passes[index].append(taken) }
+      }
+      var bytes = 0.0
+      let reading = timed { bytes = probe.read(engine) }
+      if !warmsUp { reads.append(bytes / reading / 1e9) }
+      // What was read has driven all else from the caches: the next round begins as it would without it.
+      _ = logits(ofRows: 1, cache)
+      cache.truncate(to: context)
+      if readsPrompt {
+        let fresh = language.configuration.makeCache(capacity: context)
+        prefills.append(timed { _ = logits(ofRows: context, last: 1, fresh) })
+      }
+    }
+
+    /// Reads rows behind what the cache holds: the logits of the last ones, nil for all.
+    private func logits(ofRows rows: Int, last: Int? = nil, _ cache: KVCache) -> Tensor {
+      let tokens = (0..<Int32(rows)).map { $0 % Int32(language.configuration.vocabulary) }
+      let positions = (0..<rows).map { Position(cache.length + $0) }
+      let hidden = language.hiddenStates(
+        language.embed(tokens), spans: [DecoderSpan(cache: cache, positions: positions)], engine)
+      return language.logits(last.map { hidden.rows(rows - $0..<rows) } ?? hidden, engine)
+    }
   }
 
   private static func encode(_ model: any VisionModel, _ engine: Engine) -> Double {

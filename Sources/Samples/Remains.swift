@@ -133,49 +133,64 @@ package struct Remains: Sendable, Equatable {
   private static func compressed(
     _ descriptor: Int32, _ path: String, _ decoder: any FrameDecoder, _ layout: Layout, _ see: ([UInt8]) -> Void
   ) throws(OutputFailure) -> Remains {
-    var frames = 0
-    var frameStart = 0
-    var offset = 0
-    var content: [UInt8] = []
+    var frames = Frames(decoder: decoder)
+    func show(_ content: [UInt8]) { if layout == .lines { lines(of: content).forEach(see) } }
+    try chunks(descriptor, path) { frames.take($0, show) }
+    if frames.isForeign, layout == .lines {
+      throw OutputFailure("\(path): cannot be resumed: it was not written by this tool")
+    }
+    show(frames.content)
+    // The last frame with anything whole in it is written again, record by record.
+    let last = frames.content.isEmpty ? frames.previous : nil
+    var remains = try reopened(
+      frame: last?.content ?? frames.content, path, at: last?.start ?? frames.start,
+      after: last == nil ? frames.count : frames.count - 1, layout)
+    remains.lastRecord = remains.lastRecord ?? frames.previous.flatMap { lines(of: $0.content).last }
+    return remains
+  }
+
+  /// The frames of a compressed file, as far as they are whole.
+  private struct Frames {
+    let decoder: any FrameDecoder
+    /// Whole ones, and the last of them.
+    var count = 0
     var previous: (start: Int, content: [UInt8])?
-    var (linesInFrame, isForeign) = (0, false)
-    var isBroken = false
-    try chunks(descriptor, path) { chunk in
-      var rest = chunk
-      while !rest.isEmpty, !isBroken {
+    /// Where the present one begins, and what it holds.
+    var start = 0
+    var content: [UInt8] = []
+    /// Whether one holds more than this tool puts into a frame.
+    var isForeign = false
+    private var linesInFrame = 0
+    private var offset = 0
+    private var isBroken = false
+
+    init(decoder: any FrameDecoder) { self.decoder = decoder }
+
+    /// Takes the file's next bytes.
+    ///
+    /// - Parameter show: is called with what each whole frame holds.
+    mutating func take(_ bytes: UnsafeBufferPointer<UInt8>, _ show: ([UInt8]) -> Void) {
+      var rest = bytes
+      while !rest.isEmpty, !isBroken, !isForeign {
         let step = decoder.decode(rest)
         isBroken = step.state == .broken
         if isBroken { return }
         content += step.output
         offset += step.used
-        // A frame of this tool's has so many lines: what has more is not read into memory to its end.
+        // What has more lines is not read into memory to its end.
         linesInFrame += step.output.count { $0 == UInt8(ascii: "\n") }
-        if linesInFrame > RecordFile.recordsPerFrame { isForeign = true }
-        if isForeign { return }
+        isForeign = linesInFrame > RecordFile.recordsPerFrame
         rest = UnsafeBufferPointer(rebasing: rest[step.used...])
-        if step.state == .ended {
-          frames += 1
-          linesInFrame = 0
-          if layout == .lines { lines(of: content).forEach(see) }
-          previous = (frameStart, content)
-          frameStart = offset
-          content = []
-        }
+        if step.state == .ended { endFrame(show) }
       }
     }
-    if isForeign, layout == .lines {
-      throw OutputFailure("\(path): cannot be resumed: it was not written by this tool")
+
+    private mutating func endFrame(_ show: ([UInt8]) -> Void) {
+      show(content)
+      count += 1
+      previous = (start, content)
+      (start, content, linesInFrame) = (offset, [], 0)
     }
-    if layout == .lines { lines(of: content).forEach(see) }
-    // The last frame with anything whole in it is written again, record by record.
-    if content.isEmpty, frames > 0, let whole = previous {
-      frames -= 1
-      frameStart = whole.start
-      content = whole.content
-    }
-    var remains = try reopened(frame: content, path, at: frameStart, after: frames, layout)
-    remains.lastRecord = remains.lastRecord ?? previous.flatMap { Self.lines(of: $0.content).last }
-    return remains
   }
 
   /// A frame whose records are to be written again.

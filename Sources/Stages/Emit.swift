@@ -40,7 +40,7 @@ enum Emit {
   }
 }
 
-private final class EmitStage: Stage {
+final class EmitStage: Stage {
   private let upstream: any Stage
   private let context: RunContext
   private let writer: RecordWriter
@@ -61,41 +61,27 @@ private final class EmitStage: Stage {
     writer = RecordWriter(inputs.arguments)
     tar = writer.format == .tar ? TarWriter() : nil
     let path = inputs.arguments.optionalText("path")
-    var kept: Remains?
-    do {
-      if context.options.resume {
-        let failures = KeptFailures()
-        let remains = try Self.remains(path, writer.format, failures)
-        let point = try Self.resumePoint(remains, path, writer, onError)
-        (kept, resumePoint) = (remains, point)
-        // Records that were left out have no line.
-        context.meter.count(
-          "failed-before", onError == "skip" ? max(0, point.records - remains.records) : failures.count)
-      }
-      if let path, let ending = Self.unknownEnding(of: path) {
-        throw RunFailure(.usage, "emit: path=\(path): files are compressed as .gz or .lz4, found \(ending)")
-      }
-      // Behind the look at what is left: a file that is not there is made.
-      try context.files.write(path, by: "emit")
-      if let path {
-        file = try RecordFile(path: path, resuming: kept)
-      } else {
-        if tar != nil, isatty(STDOUT_FILENO) == 1 {
-          throw RunFailure(.usage, "emit: a tar does not go to a terminal: redirect it (> out.tar), or set path=")
+    let kept = context.options.resume ? try KeptOutput(path, writer, onError: onError) : nil
+    if let path, let ending = Self.unknownEnding(of: path) {
+      throw RunFailure(.usage, "emit: path=\(path): files are compressed as .gz or .lz4, found \(ending)")
+    }
+    if path == nil, tar != nil, isatty(STDOUT_FILENO) == 1 {
+      throw RunFailure(.usage, "emit: a tar does not go to a terminal: redirect it (> out.tar), or set path=")
+    }
+    // Behind the look at what is left: a file that is not there is made.
+    try context.files.write(path, by: "emit")
+    do throws(OutputFailure) {
+      file =
+        if let path {
+          try RecordFile(path: path, resuming: kept?.remains)
+        } else {
+          try RecordFile(descriptor: STDOUT_FILENO, name: "standard output", resuming: kept?.remains)
         }
-        file = try RecordFile(descriptor: STDOUT_FILENO, name: "standard output", resuming: kept)
-      }
-    } catch let failure as OutputFailure {
-      throw Self.runFailure(failure)
-    } catch let failure as RunFailure {
-      throw failure
-    } catch {
-      throw RunFailure(.internal, "emit: \(error)")
-    }
-    if let resumePoint {
-      recordsDone = resumePoint.records
-      context.add(resumePoint)
-    }
+    } catch { throw Self.runFailure(error) }
+    guard let kept else { return }
+    (resumePoint, recordsDone) = (kept.point, kept.point.records)
+    context.add(kept.point)
+    context.meter.count("failed-before", kept.failures)
   }
 
   /// An ending that promises another compression than what would be written.
@@ -107,51 +93,8 @@ private final class EmitStage: Stage {
     }
   }
 
-  private static func runFailure(_ failure: OutputFailure) -> RunFailure {
+  static func runFailure(_ failure: OutputFailure) -> RunFailure {
     RunFailure(failure.isClosedPipe ? .closedPipe : .unreadable, "emit: \(failure)")
-  }
-
-  private static func remains(
-    _ path: String?, _ format: RecordFormat, _ failures: KeptFailures
-  ) throws -> Remains {
-    let layout: Remains.Layout = format == .tar ? .tar : .lines
-    if let path { return try Remains.read(path: path, layout: layout, see: failures.see) ?? Remains() }
-    var status = stat()
-    guard fstat(STDOUT_FILENO, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-      throw RunFailure(
-        .usage, "emit: --resume goes on with a file: append to it (>> captions.jsonl), or set --set emit.path=FILE")
-    }
-    let output = "/proc/self/fd/\(STDOUT_FILENO)"
-    return try Remains.read(path: output, layout: layout, see: failures.see) ?? Remains()
-  }
-
-  private static func resumePoint(
-    _ remains: Remains, _ path: String?, _ writer: RecordWriter, _ onError: String
-  ) throws(RunFailure) -> ResumePoint {
-    let output = path ?? "standard output"
-    var point = ResumePoint(output: output, records: remains.records, lastKey: remains.lastKey)
-    let json = remains.lastRecord.flatMap { try? JSONValue(parsing: $0) }
-    if remains.lastRecord != nil, writer.format != .tar, !writer.mayHaveWritten(json) {
-      throw RunFailure(
-        .unreadable, "\(output): cannot be resumed: its last line is none that this run writes: expected \(writer.keys)"
-      )
-    }
-    point.lastKey = (json?["key"] ?? json?["id"])?.string ?? point.lastKey
-    if onError == "stop", let message = json.flatMap(RecordWriter.failure) {
-      throw RunFailure(
-        .stopped, "\(output): ended with record \(point.lastKey ?? "?"), which failed (on-error=stop): \(message)")
-    }
-    if let index = json?["index"]?.int, writer.hasIndex {
-      guard (0..<1 << 53).contains(index) else {
-        throw RunFailure(.unreadable, "\(output): cannot be resumed: its last line has index \(index)")
-      }
-      point.records = index + 1
-    }
-    guard onError != "skip" || writer.hasIndex || remains.records == 0 else {
-      throw RunFailure(
-        .usage, "emit: a resumed run with on-error=skip needs \"index\" among its fields, to know where it was")
-    }
-    return point
   }
 
   var isReady: Bool { upstream.isReady }
@@ -207,17 +150,4 @@ private final class EmitStage: Stage {
   private func write(_ body: (RecordFile) throws(OutputFailure) -> Void) throws(RunFailure) {
     do throws(OutputFailure) { try body(file) } catch { throw Self.runFailure(error) }
   }
-}
-
-/// Counts the failed records among what an earlier run left.
-private final class KeptFailures {
-  private(set) var count = 0
-
-  func see(_ line: [UInt8]) {
-    // Few lines are such: only what might be one is read.
-    guard line.firstRange(of: Self.mark) != nil, let json = try? JSONValue(parsing: line) else { return }
-    if RecordWriter.failure(in: json) != nil { count += 1 }
-  }
-
-  private static let mark = Array(#""error":{"#.utf8)
 }
