@@ -48,8 +48,7 @@ struct Run: ParsableCommand {
     if let stats, failure?.kind != .usage, !context.files.isRead(stats) {
       try writeStats(to: stats, context.meter.reading)
     }
-    // Everything has been written by now. Libraries' own clean-up is left out: OpenBLAS waits in it for threads that, short
-    // of memory, never come.
+    // Everything has been written by now. Nothing is torn down: threads may still be reading ahead.
     _exit(status(failure, context.meter.reading, signals.received))
   }
 
