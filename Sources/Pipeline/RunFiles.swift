@@ -28,14 +28,23 @@ package final class RunFiles: Sendable {
     if let input = Self.identity(of: nil, STDIN_FILENO) { state.withLock { _ = $0.read.insert(input) } }
   }
 
-  /// Says that a model's file or all files of its folder are read.
+  /// Says that a model's file is read, or those of its folder that make the model. Others may lie beside them.
   func readModel(_ path: String) throws(RunFailure) {
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
       return try read(path)
     }
-    for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] { try read(path + "/" + name) }
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    where name.hasSuffix(".safetensors") || name.hasSuffix(".index.json") || Self.settings.contains(name) {
+      try read(path + "/" + name)
+    }
   }
+
+  /// What else a model's folder holds, as Hugging Face lays it out.
+  private static let settings: Set = [
+    "config.json", "generation_config.json", "massv.json", "preprocessor_config.json", "processor_config.json",
+    "tokenizer.json", "tokenizer_config.json",
+  ]
 
   /// Says that a file is read.
   package func read(_ path: String) throws(RunFailure) {

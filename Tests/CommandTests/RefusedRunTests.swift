@@ -70,6 +70,18 @@ import Testing
     }
   }
 
+  @Test func whatLiesBesideAModelMayBeWritten() throws {
+    let scratch = try ScratchFolder()
+    let script = """
+      cp -r Tests/Fixtures/models/random-target $OUT/m
+      $TOOL run pipelines/caption.pipe target=$OUT/m draft=none max-tokens=2 --limit 1 --stats $OUT/m/stats.json \
+        < Tests/Fixtures/shapes.tar > $OUT/m/captions.jsonl
+      """
+    let outcome = try Command.shell(script, scratch: scratch.path)
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    #expect(try scratch.lines("m/captions.jsonl").count == 1 && scratch.lines("m/stats.json").count == 1)
+  }
+
   @Test(arguments: ["a.tar.zst", "a.tgz", "a.jsonl.xz", "a.GZ"]) func anEndingThatIsNotKeptIsRefused(name: String)
     throws
   {
