@@ -30,7 +30,9 @@ package struct ConfigReader: Sendable {
       throw ModelError("\(path): expected at most \(Self.largestFile) bytes, found \(file.bytes.count)")
     }
     place = path
-    do { json = try JSONValue(parsing: file.bytes) } catch { throw ModelError("\(path): \(error)") }
+    do { json = try withExtendedLifetime(file) { try JSONValue(parsing: file.bytes) } } catch {
+      throw ModelError("\(path): \(error)")
+    }
     guard case .object = json else { throw ModelError("\(path): expected a JSON object, found \(json.kind)") }
   }
 

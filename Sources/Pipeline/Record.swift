@@ -68,6 +68,11 @@ package struct Record: Sendable {
   /// The first thing that went wrong with this record.
   package var failure: StageFailure?
 
+  /// Whether the user has been told of the failure.
+  package var isFailureSaid = false
+  /// Whether it stands for a record of the input: only those are counted.
+  package var isOfInput = true
+
   /// About how many bytes the record holds: what read-ahead is bounded by.
   package var footprint = 0
 

@@ -20,6 +20,7 @@ package final class RunContext: Sendable {
   /// Whether this is handed to links that are built a second time: what is counted once, when a link is built, has been.
   package let isRepeating: Bool
   private let wishes: Wishes
+  private let endings: Endings
   fileprivate let stretches: Stretches
 
   package init(options: Options, meter: Meter = Meter()) {
@@ -28,6 +29,7 @@ package final class RunContext: Sendable {
     files = RunFiles()
     isRepeating = false
     wishes = Wishes()
+    endings = Endings()
     stretches = Stretches()
   }
 
@@ -37,6 +39,7 @@ package final class RunContext: Sendable {
     files = context.files
     isRepeating = true
     wishes = context.wishes
+    endings = context.endings
     stretches = context.stretches
   }
 
@@ -45,6 +48,32 @@ package final class RunContext: Sendable {
 
   private final class Wishes: Sendable {
     let end = Atomic<Bool>(false)
+  }
+
+  private final class Endings: Sendable {
+    let bodies = Mutex<[@Sendable () throws(RunFailure) -> Void]>([])
+  }
+
+  /// Has something done where the chain that is being built comes to its end without an error: a link behind may ask for no
+  /// more before the input ends.
+  package func atEnd(_ body: @escaping @Sendable () throws(RunFailure) -> Void) {
+    endings.bodies.withLock { $0.append(body) }
+  }
+
+  /// Does what was to be done at the chain's end, all of it; nothing of it behind an error.
+  func endChain(after failure: RunFailure? = nil) throws(RunFailure) {
+    let bodies = endings.bodies.withLock { bodies in
+      defer { bodies = [] }
+      return bodies
+    }
+    // That nobody reads on is no error: the other outputs are whole.
+    var first = failure
+    if failure == nil || failure?.kind == .closedPipe {
+      for body in bodies {
+        do throws(RunFailure) { try body() } catch { first = first ?? error }
+      }
+    }
+    if let first { throw first }
   }
 
   /// Whether a signal asked the run to end after the record in hand.

@@ -16,6 +16,8 @@ package final class RunFiles: Sendable {
     let isStandard: Bool
     /// Whether it begins only when everything else has ended.
     let isLast: Bool
+    /// Whether others of the same name may write it too.
+    let shares: Bool
   }
 
   private struct State {
@@ -70,7 +72,10 @@ package final class RunFiles: Sendable {
   ///   - path: nil for standard output.
   ///   - name: who writes, for messages.
   ///   - isLast: whether nothing is written before everything else has ended.
-  package func write(_ path: String?, by name: String, isLast: Bool = false) throws(RunFailure) {
+  ///   - shares: whether others of the same name may write it too.
+  package func write(
+    _ path: String?, by name: String, isLast: Bool = false, shares: Bool = false
+  ) throws(RunFailure) {
     if let path, access(path, F_OK) != 0 {
       // What cannot be created is an error of whoever opens it.
       let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o666)
@@ -81,11 +86,13 @@ package final class RunFiles: Sendable {
     let shown = path ?? "standard output"
     let (isRead, other) = state.withLock { state in
       let other = state.written[file]
-      if other == nil { state.written[file] = Writer(name: name, isStandard: path == nil, isLast: isLast) }
+      if other == nil {
+        state.written[file] = Writer(name: name, isStandard: path == nil, isLast: isLast, shares: shares)
+      }
       return (state.read.contains(file), other)
     }
     if isRead { throw RunFailure(.usage, "\(name): \(shown) is the input itself") }
-    if let other, path != nil || !other.isStandard {
+    if let other, path != nil || !other.isStandard, !(shares && other.shares && other.name == name) {
       throw RunFailure(.usage, "\(name): \(shown) is what \(other.name) writes already")
     }
   }

@@ -20,19 +20,18 @@ package struct Runner {
       let last = try context.aside { () throws(RunFailure) in
         try build(chain, upTo: chain.count, on: EndOfStream(), resources, context)
       }
-      let hasOutput = Self.hasOutput(chain)
-      while let record = try last.next() {
-        context.meter.count("records")
-        guard let failure = record.failure else { continue }
-        context.meter.count("failed")
-        // Outputs say what failed.
-        if !hasOutput { complain("\(record.key): \(failure)") }
-      }
+      var failure: RunFailure?
+      do throws(RunFailure) { while let record = try last.next() { count(record) } } catch { failure = error }
+      try context.endChain(after: failure)
     }
   }
 
-  private static func hasOutput(_ chain: [BoundCall]) -> Bool {
-    chain.contains { $0.definition.declaration.keepsFile || hasOutput($0.branch ?? []) }
+  private func count(_ record: Record) {
+    guard record.isOfInput else { return }
+    context.meter.count("records")
+    guard let failure = record.failure else { return }
+    context.meter.count("failed")
+    if !record.isFailureSaid { complain("\(record.key): \(failure)") }
   }
 
   /// Loads the `let`s that a stage or another `let` uses, in the order of the pipe.

@@ -3,8 +3,9 @@ import Foundation
 
 /// The bytes of a shard, decompressed where they are compressed, with a short memory of what was handed out.
 ///
-/// gzip, bzip2, compress, lzip, xz, lzma, zstd and lz4 are recognised by their content. Several streams one behind the other
-/// read as one, whatever they are compressed with (xz and zstd are followed by their own kind alone: else by an error).
+/// gzip, bzip2, compress, lzip, xz, lzma, zstd and lz4 are recognised by their content. Several streams one behind the
+/// other read as one, whatever they are compressed with; but xz, zstd and what is not compressed are followed by their own
+/// kind alone, else by an error.
 /// Filters that run other programs are left out. zlib and liblz4 read their own: libarchive passes over gzip's checksums.
 final class ByteStream {
   /// Bytes handed out at a time.
@@ -63,7 +64,8 @@ final class ByteStream {
 
   private func openArchive() {
     let archive = archive_read_new()
-    source = .archive(archive, start: input.position)
+    let begin = input.position
+    source = .archive(archive, start: begin)
     archive_read_support_filter_bzip2(archive)
     archive_read_support_filter_compress(archive)
     archive_read_support_filter_lzip(archive)
@@ -88,9 +90,21 @@ final class ByteStream {
     guard opened == ARCHIVE_OK else { return end(input.failure ?? archiveMessage(archive)) }
     switch archive_read_next_header(archive, &entry) {
     case ARCHIVE_OK, ARCHIVE_WARN: break
-    case ARCHIVE_EOF: end(input.failure)
+    case ARCHIVE_EOF: endArchive(archive, begin)
     default: end(input.failure ?? archiveMessage(archive))
     }
+  }
+
+  /// At the end of an archive's stream: what libarchive took of the input and did not need is another stream's.
+  private func endArchive(_ archive: OpaquePointer?, _ begin: Int) {
+    let used = begin + Int(archive_filter_bytes(archive, -1))
+    if used == begin {
+      end(input.failure)
+    } else if !input.goBack(to: used) {
+      end("byte \(used): what follows there cannot be found again")
+    }
+    archive_read_free(archive)
+    source = nil
   }
 
   private func end(_ message: String?) {
@@ -106,7 +120,7 @@ final class ByteStream {
 
   /// Up to a chunk of bytes from `offset` on, which must lie in the window or at its end; empty at the stream's end.
   ///
-  /// The memory stays valid until two further chunks have been read.
+  /// The memory stays valid until the next chunk is read.
   func bytes(at offset: Int) -> UnsafeBufferPointer<UInt8> {
     if offset >= windowEnd { readChunk() }
     let start = min(max(offset, windowStart), windowEnd)
@@ -179,15 +193,7 @@ final class ByteStream {
       case ARCHIVE_OK, ARCHIVE_WARN:
         if count > 0 { return UnsafeBufferPointer(start: start?.assumingMemoryBound(to: UInt8.self), count: count) }
       case ARCHIVE_EOF:
-        // What libarchive took of the input and did not need is another stream's.
-        let used = begin + Int(archive_filter_bytes(archive, -1))
-        if used == begin {
-          end(input.failure)
-        } else if !input.goBack(to: used) {
-          end("byte \(used): what follows there cannot be found again")
-        }
-        archive_read_free(archive)
-        source = nil
+        endArchive(archive, begin)
         return nil
       default:
         end(input.failure ?? archiveMessage(archive))

@@ -11,6 +11,14 @@ package enum Compression: Sendable {
     self = path.hasSuffix(".gz") ? .gzip : path.hasSuffix(".lz4") ? .lz4 : .none
   }
 
+  /// An ending that promises another compression than the one that would be written; nil where there is none.
+  package static func brokenPromise(of path: String) -> String? {
+    let known = [".gz", ".lz4"]
+    let others = [".tgz", ".zst", ".zstd", ".xz", ".txz", ".bz2", ".tbz2", ".lzma", ".lz", ".Z", ".zip"]
+    if known.contains(where: path.hasSuffix) { return nil }
+    return (known + others).first { path.lowercased().hasSuffix($0.lowercased()) }
+  }
+
   /// An encoder of this kind, nil for none.
   func makeEncoder() -> (any FrameEncoder)? {
     switch self {

@@ -30,8 +30,8 @@ final class RawInput {
   /// Offset of the next byte.
   var position: Int { total - unread }
 
-  /// What is there, without waiting for more unless there is nothing; empty at the end. The memory stays as it is until
-  /// two chunks more have been read.
+  /// What is there, without waiting for more unless there is nothing; empty at the end. The memory stays valid
+  /// until the next chunk is read.
   func peek() -> UnsafeBufferPointer<UInt8> {
     if unread == 0 { readChunk() }
     return UnsafeBufferPointer(start: storage + (kept - unread), count: unread)

@@ -43,6 +43,9 @@ package final class RecordFile {
   package init(path: String, resuming remains: Remains?) throws(OutputFailure) {
     name = path
     closes = true
+    if let ending = Compression.brokenPromise(of: path) {
+      throw OutputFailure("\(path): files are compressed as .gz or .lz4, found \(ending)")
+    }
     descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o666)
     encoder = Compression(path: path).makeEncoder()
     guard descriptor >= 0 else { throw Self.failure(path) }

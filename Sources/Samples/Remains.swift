@@ -25,10 +25,12 @@ package struct Remains: Sendable, Equatable {
 
   /// Reads what a file holds.
   ///
-  /// - Parameter see: is shown every whole line; of a tar, what each failed sample says.
+  /// - Parameters:
+  ///   - holdsNotes: whether other lines than this tool's may stand in it too.
+  ///   - see: is shown every whole line; of a tar, what each failed sample says.
   /// - Returns: nil where there is no such file, or where it is no regular file and cannot be read again.
   package static func read(
-    path: String, layout: Layout, see: ([UInt8]) -> Void = { _ in }
+    path: String, layout: Layout, holdsNotes: Bool = false, see: ([UInt8]) -> Void = { _ in }
   ) throws(OutputFailure) -> Remains? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {
@@ -38,7 +40,7 @@ package struct Remains: Sendable, Equatable {
     defer { close(descriptor) }
     var status = stat()
     guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
-    guard status.st_size == 0 || begins(descriptor, as: layout, Compression(path: path)) else {
+    guard status.st_size == 0 || holdsNotes || begins(descriptor, as: layout, Compression(path: path)) else {
       throw OutputFailure("\(path): cannot be resumed: it was not written by this tool")
     }
     guard let decoder = Compression(path: path).makeDecoder() else {
@@ -56,9 +58,9 @@ package struct Remains: Sendable, Equatable {
     case (.lz4, _): return head.starts(with: [0x04, 0x22, 0x4D, 0x18].prefix(max(1, count)))
     case (.none, .lines): return head.starts(with: Array("{\"".utf8).prefix(max(1, count)))
     case (.none, .tar):
-      // A name of up to a hundred bytes and zeros, octal digits, and the format's name.
+      // A name of up to a hundred bytes and zeros without line breaks, octal digits, and the format's name.
       let whole = head.prefix(max(0, count))
-      return whole.prefix(100).allSatisfy { $0 == 0 || $0 >= 0x20 }
+      return !whole.prefix(100).contains(UInt8(ascii: "\n"))
         && whole.dropFirst(100).prefix(6).allSatisfy { (0x30...0x37).contains($0) }
         && Array("ustar".utf8).starts(with: whole.dropFirst(257).prefix(5))
     }
@@ -111,8 +113,8 @@ package struct Remains: Sendable, Equatable {
       remains.records += 1
       remains.keptBytes = offset
       remains.lastKey = sample.key
-      // A shard's name has dots of its own.
-      remains.lastRecord = sample.members.last { $0.field.hasSuffix("error.json") }?.bytes
+      // A shard's name, under which a problem of the shard itself stands, has dots of its own.
+      remains.lastRecord = sample.members.last { $0.field == "error.json" || $0.field.hasSuffix(".error.json") }?.bytes
       remains.lastRecord.map(see)
     }
     let limits = SampleLimits(memberBytes: .max >> 1, sampleBytes: .max >> 1, members: .max)
@@ -179,7 +181,8 @@ package struct Remains: Sendable, Equatable {
         offset += step.used
         // What has more lines is not read into memory to its end.
         linesInFrame += step.output.count { $0 == UInt8(ascii: "\n") }
-        isForeign = linesInFrame > RecordFile.recordsPerFrame
+        isForeign =
+          linesInFrame > RecordFile.recordsPerFrame || !content.starts(with: Array("{\"".utf8).prefix(content.count))
         rest = UnsafeBufferPointer(rebasing: rest[step.used...])
         if step.state == .ended { endFrame(show) }
       }

@@ -107,15 +107,15 @@ package final class SampleReader {
   package func next() -> Sample? {
     if let problem = problem.take() { return failed(problem) }
     var sample: Sample?
-    var size = 0
+    var held = Held()
     while let member = nextMember() {
       guard let (key, written) = Self.split(member.path) else { continue }
       if let open = sample, !open.key.utf8.elementsEqual(key.utf8) {
-        held = member
+        self.held = member
         return open
       }
       var open = sample ?? Sample(key: key, shard: shard, offset: member.offset)
-      add(member, written, to: &open, &size)
+      add(member, written, to: &open, &held)
       sample = open
     }
     if sample == nil, let problem = problem.take() { return failed(problem) }
@@ -138,22 +138,29 @@ package final class SampleReader {
     }
   }
 
-  private func add(_ member: TarMember, _ written: String, to sample: inout Sample, _ size: inout Int) {
+  /// What a sample has so far.
+  private struct Held {
+    var fields: Set<String> = []
+    /// Bytes of members and names.
+    var size = 0
+  }
+
+  private func add(_ member: TarMember, _ written: String, to sample: inout Sample, _ held: inout Held) {
     let field = written.lowercased()
     switch member.content {
     case .failure(let problem): sample.problem = sample.problem ?? problem
     case .success(let bytes):
-      size += bytes.count + member.path.utf8.count + 64
+      held.size += bytes.count + member.path.utf8.count + 64
       if sample.members.count >= limits.members {
         sample.problem =
           sample.problem
           ?? ShardProblem(
             description: "\(shard): sample \(sample.key): more than the limit of \(limits.members) members")
         sample.members = []
-      } else if sample.problem == nil, sample.members.contains(where: { $0.field == field }) {
+      } else if sample.problem == nil, !held.fields.insert(field).inserted {
         sample.problem =
           sample.problem ?? ShardProblem(description: "\(shard): sample \(sample.key): field \"\(field)\" twice")
-      } else if size > limits.sampleBytes {
+      } else if held.size > limits.sampleBytes {
         sample.problem =
           sample.problem
           ?? ShardProblem(
@@ -165,7 +172,8 @@ package final class SampleReader {
     }
   }
 
-  /// Key of a path, and the rest as it is written: the field in other letters; nil for what WebDataset readers pass over: names without a dot or with nothing before it,
+  /// Key of a path, and the rest as it is written, of which the field is the lower case. nil for what WebDataset readers
+  /// pass over: names without a dot or with nothing before it,
   /// `__name__`, and what lies below a folder of that kind at the top.
   package static func split(_ path: String) -> (key: String, written: String)? {
     // By bytes: a letter and its accent are two, and a dot stays a dot whatever follows it.

@@ -122,22 +122,17 @@ package final class TarMembers {
     return TarMember(path: path, offset: offset, content: content(entry, path))
   }
 
-  /// The name in a member's pax header as it stands there; nil where there is none, or it is no longer in memory.
+  /// The name in a member's pax headers as it stands there, the last one of several; nil where there is none, or it is no
+  /// longer in memory.
   private func paxPath(at offset: Int) -> String? {
-    guard let header = known(offset, 512), Self.isHeader(header), [0x78, 0x58].contains(header[156]),
-      let content = known(offset + 512, Self.size(of: header))
-    else { return nil }
-    // Records are "LENGTH KEY=VALUE\n", each as long as it says.
-    var rest = content[...]
-    while let space = rest.firstIndex(of: 0x20),
-      let length = Int(String(decoding: rest[..<space], as: UTF8.self)), length > space - rest.startIndex + 1,
-      length <= rest.count
+    var (place, path) = (offset, String?.none)
+    while let header = known(place, 512), Self.isHeader(header), [0x78, 0x58, 0x67].contains(header[156]),
+      let content = known(place + 512, Self.size(of: header))
     {
-      let record = rest[(space + 1)..<(rest.startIndex + length - 1)]
-      if record.starts(with: Array("path=".utf8)) { return String(validating: record.dropFirst(5), as: UTF8.self) }
-      rest = rest[(rest.startIndex + length)...]
+      path = PaxRecords.path(in: content) ?? path
+      place += 512 + (content.count + 511) / 512 * 512
     }
-    return nil
+    return path
   }
 
   /// Bytes that have been read and are still in memory.

@@ -1,4 +1,3 @@
-import Images
 import Pipeline
 
 /// `ask`: one record into one for each question and sample. What they share is made once: their picture is decoded and
@@ -9,11 +8,9 @@ enum Ask {
       "ask", .link, "a record for each question and sample; they share their picture and what is made of it",
       reads: [Field.members.name], writes: [Field.question.name, Field.sampling.name],
       parameters: [
+        ParameterDeclaration("prompts", .texts, default: "none", "what to ask; none is what prompt says"),
         ParameterDeclaration(
-          "prompts", .texts, default: "none",
-          "what to ask of every record that has a picture; none, and others, ask what prompt says"),
-        ParameterDeclaration(
-          "field", .text, optional: true,
+          "field", .optionalText, default: "none",
           "ask what the record says instead: txt, json.NAME (a string or a list), json.conversations (human turns)"),
         ParameterDeclaration("samples", .integer(1...(1 << 20)), default: "1", "answers to each question"),
         ParameterDeclaration(
@@ -91,16 +88,12 @@ private final class AskStage: Stage {
     }
   }
 
-  private func hasPicture(_ record: Record) -> Bool {
-    record[Field.image] != nil || PictureFormat.fields.contains { record.bytes(of: $0) != nil }
-  }
-
   private func siblings(of record: Record) -> Siblings {
     var record = record
     var questions: [String?] = []
     if record.failure == nil {
       do throws(StageFailure) {
-        questions = try field?.all(of: record) ?? (prompts.isEmpty || !hasPicture(record) ? [nil] : prompts)
+        questions = try field?.all(of: record) ?? (prompts.isEmpty ? [nil] : prompts)
       } catch {
         record.failure = error
       }

@@ -73,7 +73,7 @@ private final class CacheStage: Stage {
     // What is wrong with the branch's links is said before the first record.
     _ = try branch(EndOfStream(), context.repeating)
     guard let path = inputs.arguments.optionalText("path") else { return }
-    try context.files.write(path, by: "cache")
+    try context.files.write(path, by: "cache", shares: true)
     do {
       let fingerprint = try EncoderFingerprint.digest(
         path: target.folder, vision: resource.visionPath, weights: resource.weights)

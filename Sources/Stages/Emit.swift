@@ -40,7 +40,8 @@ enum Emit {
   }
 }
 
-final class EmitStage: Stage {
+/// One thread at a time pulls its records; another may end its output.
+final class EmitStage: Stage, @unchecked Sendable {
   private let upstream: any Stage
   private let context: RunContext
   private let writer: RecordWriter
@@ -50,9 +51,9 @@ final class EmitStage: Stage {
   /// Input records that the output has from an earlier run.
   private var recordsDone = 0
   private var resumePoint: ResumePoint?
-  /// Whether the output has its end, or shall have none since the run failed here.
+  /// Held while the output is written.
+  private let lock = NSLock()
   private var isFinished = false
-  private var hasBegun = false
 
   init(_ inputs: StageInputs, _ context: RunContext) throws(RunFailure) {
     upstream = inputs.upstream
@@ -61,10 +62,10 @@ final class EmitStage: Stage {
     writer = RecordWriter(inputs.arguments)
     tar = writer.format == .tar ? TarWriter() : nil
     let path = inputs.arguments.optionalText("path")
-    let kept = context.options.resume ? try KeptOutput(path, writer, onError: onError) : nil
-    if let path, let ending = Self.unknownEnding(of: path) {
+    if let path, let ending = Compression.brokenPromise(of: path) {
       throw RunFailure(.usage, "emit: path=\(path): files are compressed as .gz or .lz4, found \(ending)")
     }
+    let kept = context.options.resume ? try KeptOutput(path, writer, onError: onError) : nil
     if path == nil, tar != nil, isatty(STDOUT_FILENO) == 1 {
       throw RunFailure(.usage, "emit: a tar does not go to a terminal: redirect it (> out.tar), or set path=")
     }
@@ -78,19 +79,11 @@ final class EmitStage: Stage {
           try RecordFile(descriptor: STDOUT_FILENO, name: "standard output", resuming: kept?.remains)
         }
     } catch { throw Self.runFailure(error) }
+    context.atEnd { () throws(RunFailure) in try self.finish() }
     guard let kept else { return }
     (resumePoint, recordsDone) = (kept.point, kept.point.records)
     context.add(kept.point)
     context.meter.count("failed-before", kept.failures)
-  }
-
-  /// An ending that promises another compression than what would be written.
-  private static func unknownEnding(of path: String) -> String? {
-    let known = [".gz", ".lz4"]
-    let promised = known + [".tgz", ".zst", ".zstd", ".xz", ".txz", ".bz2", ".tbz2", ".lzma", ".lz", ".Z", ".zip"]
-    return promised.first { ending in
-      path.lowercased().hasSuffix(ending.lowercased()) && !known.contains { path.hasSuffix($0) }
-    }
   }
 
   static func runFailure(_ failure: OutputFailure) -> RunFailure {
@@ -99,27 +92,23 @@ final class EmitStage: Stage {
 
   var isReady: Bool { upstream.isReady }
 
-  /// Where a later link asks for no more, nobody has asked for the end.
-  deinit { if hasBegun { try? finish() } }
-
+  /// Ends the output, where that has not been done.
   private func finish() throws(RunFailure) {
-    if isFinished { return }
-    isFinished = true
-    try write { file throws(OutputFailure) in try file.finish(trailer: tar?.end() ?? []) }
-  }
-
-  func next() throws(RunFailure) -> Record? {
-    do throws(RunFailure) {
-      let record = try nextWritten()
-      hasBegun = true
-      return record
-    } catch {
+    try guarded { () throws(RunFailure) in
+      if isFinished { return }
       isFinished = true
-      throw error
+      try write { file throws(OutputFailure) in try file.finish(trailer: tar?.end() ?? []) }
     }
   }
 
-  private func nextWritten() throws(RunFailure) -> Record? {
+  /// A later link may have asked for no more while a thread that reads ahead writes on.
+  private func guarded(_ body: () throws(RunFailure) -> Void) throws(RunFailure) {
+    lock.lock()
+    defer { lock.unlock() }
+    try body()
+  }
+
+  func next() throws(RunFailure) -> Record? {
     guard var record = try upstream.next() else {
       try finish()
       return nil
@@ -129,22 +118,30 @@ final class EmitStage: Stage {
       return record
     }
     if record.failure == nil { record.failure = writer.problem(of: record) }
-    if let failure = record.failure, onError == "skip" {
+    if record.failure != nil, onError == "skip" {
       // Left out of the output, it is said all the same: a shard that is cut off is never silently short.
-      complain("skipped \(record.key): \(failure)")
+      complain("skipped \(record.key): \(record.failure.map { "\($0)" } ?? "")")
     } else {
-      let bytes: [UInt8]
-      do { bytes = try writer.bytes(of: record, tar: tar) } catch {
-        throw RunFailure(.unreadable, "emit: record \(record.key): \(error)")
-      }
-      try write { file throws(OutputFailure) in try file.append(bytes) }
+      try append(record)
     }
+    record.isFailureSaid = record.failure != nil
     if let failure = record.failure, onError == "stop" {
       context.meter.count("records")
       context.meter.count("failed")
       throw RunFailure(.stopped, "record \(record.key): \(failure)")
     }
     return record
+  }
+
+  private func append(_ record: Record) throws(RunFailure) {
+    try guarded { () throws(RunFailure) in
+      if isFinished { return }
+      let bytes: [UInt8]
+      do { bytes = try writer.bytes(of: record, tar: tar) } catch {
+        throw RunFailure(.unreadable, "emit: record \(record.key): \(error)")
+      }
+      try write { file throws(OutputFailure) in try file.append(bytes) }
+    }
   }
 
   private func write(_ body: (RecordFile) throws(OutputFailure) -> Void) throws(RunFailure) {

@@ -145,6 +145,7 @@ private final class EvaluateStage: Stage {
     }
     if let failure = record.failure {
       complain("left out \(record.key): \(failure)")
+      record.isFailureSaid = true
       failed += 1
     } else {
       try take(record)

@@ -18,10 +18,10 @@ struct RecordWriter {
     "facts", "facts_right", "facts_by_kind",
   ]
 
-  /// Those that say something of an answer.
-  private static let ofAnswers = Set(
-    fieldNames
-  ).subtracting(["key", "shard", "index", "prompt", "width", "height", "sha256"])
+  /// Members that say what an answer is.
+  private static let ofAnswers = ["text.txt", "token_ids.json", "distribution.json"]
+  /// What stands in a failed record's sample.
+  private static let ofFailures = "error.json"
 
   let format: RecordFormat
   private let fields: [String]
@@ -231,12 +231,15 @@ struct RecordWriter {
       members.append(SampleMember(field: field, bytes: bytes))
     }
     if record.failure != nil {
-      add("error.json", line(of: record))
+      add(Self.ofFailures, line(of: record))
       return members
     }
-    if record[Field.answer] != nil, fields.contains(where: Self.ofAnswers.contains) {
-      // What an earlier run wrote of another answer is none of this one's.
-      members.removeAll { member in Self.ofAnswers.contains { member.field == $0 + ($0 == "text" ? ".txt" : ".json") } }
+    // What an earlier run wrote of its own failure, or of another answer, is none of this one's.
+    members.removeAll { member in
+      member.field == Self.ofFailures && (try? JSONValue(parsing: member.bytes)).flatMap(Self.failure) != nil
+    }
+    if record[Field.answer] != nil, fields.contains(where: ["text", "token_ids", "distribution"].contains) {
+      members.removeAll { Self.ofAnswers.contains($0.field) }
     }
     for field in fields where field != "key" {
       if field == "text" || field == "prompt" {

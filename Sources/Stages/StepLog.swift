@@ -30,7 +30,8 @@ final class StepLog {
   private static func remains(_ path: String?, _ steps: LoggedSteps) throws(RunFailure) -> Remains? {
     let whole: Remains?
     do throws(OutputFailure) {
-      whole = try Remains.read(path: path ?? "/proc/self/fd/\(STDOUT_FILENO)", layout: .lines, see: steps.see)
+      whole = try Remains.read(
+        path: path ?? "/proc/self/fd/\(STDOUT_FILENO)", layout: .lines, holdsNotes: true, see: steps.see)
     } catch { throw failure(error) }
     return try whole.map { whole throws(RunFailure) in try steps.kept(of: whole, name: path ?? "standard output") }
   }

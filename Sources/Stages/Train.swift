@@ -66,7 +66,9 @@ private final class TrainStage: Stage {
   private let needsTeachers: Bool
   private let log: StepLog
   private var state = TrainingState()
-  /// Records that were said to lack what the objective learns from.
+  /// Whether an example of the run had what the objective learns from.
+  private var hasTeachers = false
+  /// Records that were said to lack it.
   private var untaught: Set<String> = []
   /// The step of the last saved state.
   private var savedStep: Int?
@@ -86,17 +88,19 @@ private final class TrainStage: Stage {
     trainer = try Self.trainer(resource, arguments)
     let (folder, trainer, storage) = (folder, trainer, storage)
     try loading { try folder.check(trainer.student, storage) }
-    state.objective = trainer.losses.objective
     if let found = try loading({ try Self.resume(folder, trainer, context) }) {
       if let objective = found.objective, objective != trainer.losses.objective {
         throw RunFailure(
           .usage, "train: \(folder.path): a run with objective=\(objective.rawValue) goes on with that alone")
       }
+      if let other = try loading({ try folder.otherTarget() }) {
+        complain("train: \(folder.path): was trained for a target called \(other) so far")
+      }
       state = found
-      state.objective = trainer.losses.objective
       savedStep = found.step
       context.add(ResumePoint(output: folder.path, records: found.records, lastKey: found.lastKey))
     }
+    state.objective = trainer.losses.objective
     if let log = arguments.optionalText("log"), Self.isWithin(log, folder.path) {
       throw RunFailure(.usage, "train: log=\(log): expected a file outside of the folder that is saved, \(folder.path)")
     }
@@ -156,39 +160,44 @@ private final class TrainStage: Stage {
 
   var isReady: Bool { upstream.isReady }
 
-  /// Takes all steps. What the run counts are the records that they learnt from, and those that `batch` left out.
+  /// Takes a step. What the run counts are the records that were learnt from, and those that were left out.
   func next() throws(RunFailure) -> Record? {
     if isFinished { return nil }
-    while state.step < steps, !context.isEnding, let batches = try nextBatches() {
-      let started = ContinuousClock.now
-      let report = try step(batches)
-      let taken = ContinuousClock.now - started
-      context.meter.add(seconds: taken, to: "train")
-      context.meter.count("tokens", report.tokens)
-      context.meter.count("records", batches.reduce(0) { $0 + $1.examples.count })
-      state.step = report.step
-      state.records = batches.last?.records ?? state.records
-      state.lastKey = batches.last?.lastKey
-      do throws(RunFailure) { try log.write(report, seconds: taken / .seconds(1), of: steps) } catch {
-        // Nobody reads the log any more, or it has no room: what was learnt is kept.
-        try save()
-        throw error
-      }
-      if report.step % interval == 0 { try save() }
+    guard state.step < steps, !context.isEnding, let batches = try nextBatches() else {
+      isFinished = true
+      try finish()
+      return nil
     }
-    isFinished = true
-    try finish()
-    return nil
+    let started = ContinuousClock.now
+    let report = try step(batches)
+    let taken = ContinuousClock.now - started
+    context.meter.add(seconds: taken, to: "train")
+    context.meter.count("tokens", report.tokens)
+    context.meter.count("records", batches.reduce(0) { $0 + $1.examples.count })
+    state.step = report.step
+    state.records = batches.last?.records ?? state.records
+    state.lastKey = batches.last?.lastKey
+    do throws(RunFailure) { try log.write(report, seconds: taken / .seconds(1), of: steps) } catch {
+      // Nobody reads the log any more, or it has no room: what was learnt is kept.
+      try save()
+      throw error
+    }
+    if report.step % interval == 0 { try save() }
+    var record = Record(key: "step \(report.step)", shard: "", index: report.step - 1)
+    record.isOfInput = false
+    return record
   }
 
   private func nextBatches() throws(RunFailure) -> [ExampleBatch]? {
     var batches: [ExampleBatch] = []
     while batches.count < accumulate, let record = try upstream.next() {
-      if let batch = record[Field.batch] { batches.append(try taught(batch)) }
+      guard let batch = record[Field.batch] else { continue }
+      let taught = try taught(batch)
+      if !taught.examples.isEmpty { batches.append(taught) }
     }
     // A step that the end of the stream or a signal cut short would be another one when the run is resumed.
     if context.isEnding, batches.count < accumulate { return nil }
-    return batches.contains { !$0.examples.isEmpty } ? batches : nil
+    return batches.isEmpty ? nil : batches
   }
 
   /// A batch without the examples that this objective learns nothing from.
@@ -196,10 +205,10 @@ private final class TrainStage: Stage {
     guard needsTeachers else { return batch }
     let missing = batch.examples.filter { $0.teacher == nil }
     let cause = "has no distribution.json: keep=16 in distill.pipe, and distribution among its fields, make it"
-    // Where all lack it, it was forgotten.
-    if !batch.examples.isEmpty, missing.count == batch.examples.count {
-      if state.step > 0 { try save() }
-      throw RunFailure(.unreadable, "train: objective=kl: record \(missing[0].key) \(cause)")
+    hasTeachers = hasTeachers || state.step > 0 || missing.count < batch.examples.count
+    // Where the first of a run lack it, it was forgotten.
+    if !hasTeachers, let first = missing.first {
+      throw RunFailure(.unreadable, "train: objective=kl: record \(first.key) \(cause)")
     }
     for example in missing {
       context.meter.count("records")

@@ -191,27 +191,32 @@ package struct DrafterFolder: Sendable {
     let parent = URL(fileURLWithPath: path).deletingLastPathComponent().path
     guard manager.fileExists(atPath: path) else {
       try manager.moveItem(atPath: fresh, toPath: path)
-      return try Self.synchronise(parent)
+      // The state is in its place: where its folder cannot be waited for, nothing is wrong with it.
+      try? Self.synchronise(parent)
+      return
     }
     if Self.exchanged(fresh, path) {
-      try Self.synchronise(parent)
+      try? Self.synchronise(parent)
       try? manager.removeItem(atPath: fresh)
     } else {
       try? manager.removeItem(atPath: old)
       try manager.moveItem(atPath: path, toPath: old)
       try manager.moveItem(atPath: fresh, toPath: path)
-      try Self.synchronise(parent)
+      try? Self.synchronise(parent)
       try? manager.removeItem(atPath: old)
     }
   }
 
   /// Where the folder stands for a moment, on file systems that cannot exchange two.
-  private var old: String { path + ".old" }
+  private var old: String { path + ".replaced" }
 
   /// Puts a folder back that a kill left between two moves.
   private func putBack() {
     let manager = FileManager.default
-    if !manager.fileExists(atPath: path), manager.fileExists(atPath: old + "/training/state.json") {
+    // Between the two, the new one stands beside it.
+    if !manager.fileExists(atPath: path), manager.fileExists(atPath: path + ".partial"),
+      manager.fileExists(atPath: old + "/training/state.json")
+    {
       try? manager.moveItem(atPath: old, toPath: path)
     }
   }
@@ -232,15 +237,15 @@ package struct DrafterFolder: Sendable {
     guard let step = try file.integers("step")?.first, let records = try file.integers("records")?.first, step >= 0,
       records >= 0
     else { throw file.invalid("step", expected: "whole numbers of steps and records") }
-    let name = URL(fileURLWithPath: target.folder).lastPathComponent
-    if let massv = try ConfigReader.optional(path: path + "/massv.json"), let known = try massv.text("trained_for"),
-      known != name
-    {
-      throw ModelError("\(path): a run for the target \(known) cannot go on with \(name)")
-    }
     return TrainingState(
       step: step, records: records, lastKey: try file.text("last_key"),
       objective: try file.text("objective").flatMap { Objective(rawValue: $0) })
+  }
+
+  /// The name of the target that the drafter was trained for where it is another than this one's; nil else.
+  package func otherTarget() throws(ModelError) -> String? {
+    let known = try ConfigReader.optional(path: path + "/massv.json")?.text("trained_for")
+    return known == URL(fileURLWithPath: target.folder).lastPathComponent ? nil : known
   }
 
   /// Puts weights and moments of the saved state into their places.

@@ -35,7 +35,7 @@ struct Inspect: ParsableCommand {
   private func facts() throws -> [(String, String)] {
     let files = try ModelFiles(
       path: model, vision: vision, format: WeightFormat(rawValue: weights), engine: nil)
-    do { _ = try files.family } catch { throw ModelError("\(error); \(missing(files))") }
+    do { _ = try files.family } catch { throw ModelError("\(error); \(missing(files).drop { $0 == " " })") }
     let target = try TargetModel(files)
     let store = try files.weights()
     let formats = store.formats.map { "\($0.key) \($0.value)" }.sorted().joined(separator: ", ")

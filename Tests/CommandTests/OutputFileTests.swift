@@ -78,3 +78,39 @@ private let train =
   #expect(try scratch.lines("b") == scratch.lines("a") && scratch.lines("a").count == 3)
   #expect(try scratch.lines("c") == Array(scratch.lines("a").prefix(2)))
 }
+
+/// What was cut off by an error elsewhere does not look whole, and an end that cannot be written is an error.
+@Test func anOutputHasNoEndBehindAnError() throws {
+  let scratch = try ScratchFolder()
+  let script = """
+    echo 'read | emit format=tar fields=[key] path="'$OUT'/a.tar" | emit fields=[key] path="/dev/full"' > $OUT/a.pipe
+    $TOOL run $OUT/a.pipe < Tests/Fixtures/shapes.tar; echo 'read | emit fields=[key]' > $OUT/b.pipe
+    $TOOL run $OUT/b.pipe < $OUT/a.tar > $OUT/b
+    """
+  let outcome = try Command.shell(script, scratch: scratch.path)
+  #expect(outcome.status == 1 && outcome.errors.contains("/dev/full: No space left on device"), "\(outcome.errors)")
+  #expect(try scratch.lines("b").last?.contains("ends without its end-of-archive marker") == true)
+  let limited = """
+    echo 'read | emit format=tar fields=[key] path="'$OUT'/c.tar" | limit records=1' > $OUT/c.pipe
+    dd if=/dev/zero of=$OUT/x.jpg bs=512 count=1 2> $OUT/dd; tar cf $OUT/in.tar -C $OUT x.jpg
+    ulimit -f 2; exec $TOOL run $OUT/c.pipe < $OUT/in.tar
+    """
+  // Blocks of 512 bytes: a header and its content fit, the end does not.
+  let full = try Command.shell(limited, scratch: scratch.path)
+  #expect(full.status == 66 && full.errors.contains("File too large"), "\(full.status): \(full.errors)")
+}
+
+/// A run of its own over what an earlier one wrote: what is none of its own stays, and nothing stale does.
+@Test func membersOfAnEarlierRunAreReplacedOrKept() throws {
+  let scratch = try ScratchFolder()
+  let script = """
+    mkdir $OUT/p; cp Tests/Fixtures/shapes/shape-00.jpg $OUT/p/a.jpg; echo '{"mine":1}' > $OUT/p/a.facts.json
+    echo '[1]' > $OUT/p/a.token_ids.json; echo '{"key":"a","error":{"stage":"decode","message":"x"}}' > $OUT/p/a.error.json
+    tar cf $OUT/in.tar -C $OUT/p .; RUN="$TOOL run pipelines/caption.pipe \(Command.tiny) max-tokens=2"
+    RUN="$RUN --set emit.format=tar --set emit.path=$OUT/a.tar"
+    $RUN < $OUT/in.tar && tar tf $OUT/a.tar | sort > $OUT/names; $RUN --resume < $OUT/in.tar
+    """
+  let outcome = try Command.shell(script, scratch: scratch.path)
+  #expect(outcome.status == 0, "\(outcome.errors)")
+  #expect(try scratch.lines("names") == ["./a.facts.json", "./a.jpg", "./a.text.txt"])
+}

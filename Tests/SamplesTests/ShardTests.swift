@@ -167,6 +167,10 @@ private func shell(_ script: String, _ files: [UInt8]...) throws -> [UInt8] {
       #expect(found.allSatisfy { $0.problem == nil }, "\(first), \(second)")
     }
   }
+  // One that holds nothing does not end the shard.
+  let gap = try samples(
+    shell("gzip -c < \"$1\"; bzip2 -c < /dev/null; gzip -c < /dev/null; gzip -c < \"$2\"", one, other))
+  #expect(gap.map(\.key) == ["a", "b"] && gap.allSatisfy { $0.problem == nil })
   // The third is none of the second's, which is not compressed.
   let plain = try samples(shell("gzip -c < \"$1\"; cat \"$2\"; gzip -c < \"$1\"", one, other))
   #expect(plain.map(\.key).prefix(2) == ["a", "b"] && plain.last?.problem != nil)
@@ -197,6 +201,11 @@ private func shell(_ script: String, _ files: [UInt8]...) throws -> [UInt8] {
   func bytes(_ samples: [Sample]) -> [[UInt8]] { samples.map { Array($0.key.utf8) } }
   let found = try samples(packed)
   #expect(bytes(found) == names.map { Array($0.utf8) })
+  // Behind a global header, as git writes one.
+  if format == "pax" {
+    let global = try shell("cd '\(folder)'; tar cf - --format=pax --pax-option=globexthdr.name=g,comment=x \(list)")
+    #expect(try bytes(samples(global)) == bytes(found))
+  }
   #expect(try bytes(samples(tar(found.map { ($0.key, [("txt", "1")]) }))) == bytes(found))
 }
 

@@ -41,13 +41,20 @@ extension Sample {
 
 private let lines = ["format=jsonl", "fields=[key,index,prompt,text,token_ids,temperature,sample,seed]"]
 
-/// What is asked of pictures is not asked of records that have none: they ask their own.
-@Test func recordsWithoutAPictureAskWhatTheySay() throws {
+/// Records may ask for themselves, with a picture or without.
+@Test func recordsAskWhatTheySay() throws {
   let scratch = try Scratch()
-  let shard = try scratch.shard("in.tar", [("t", [("prompt.txt", Array("What is red?".utf8))])])
-  _ = try distill(scratch, ["prompts=[\"Describe this.\"]", "samples=2", "temperatures=[0]"], shard: shard)
+  let picture = try read(Place.root + "/Tests/Fixtures/shapes/shape-00.jpg")
+  let json = { (text: String) in Array("{\"prompt\": \"\(text)\"}".utf8) }
+  let shard = try scratch.shard(
+    "in.tar", [("a", [("json", json("What is red?"))]), ("b", [("jpg", picture), ("json", json("What is blue?"))])])
+  let meter = Meter()
+  _ = try distill(scratch, ["field=json.prompt", "samples=2", "temperatures=[0]"], shard: shard, meter: meter)
   let found = try samples(scratch.file("out"))
-  #expect(found.map { $0.text("prompt.txt") } == ["What is red?", "What is red?"], "\(found)")
+  #expect(meter.reading["failed"] == 0)
+  #expect(
+    found.map { $0.text("prompt.txt") } == ["What is red?", "What is red?", "What is blue?", "What is blue?"],
+    "\(found)")
 }
 
 @Test func everyQuestionHasItsAnswersAndPicturesAndPromptsAreReadOnce() throws {

@@ -151,6 +151,12 @@ import Testing
     let train = "save=\"\(scratch.file("d"))\" log=\"\(scratch.file("log"))\" steps=1 objective=kl"
     #expect(try run(pipe(scratch.shard("some.tar", samples), train: train), meter: meter) == nil)
     #expect(meter.reading["records"] == 6 && meter.reading["failed"] == 3)
+    // Batches of one: such a record is a batch without anything to learn, and no end.
+    let (single, name) = (Meter(), scratch.file("single"))
+    let steps = "save=\"\(name)\" log=\"\(scratch.file("log2"))\" steps=3 objective=kl"
+    let ones = try pipe(scratch.file("some.tar"), train: steps).replacing("batch size=16", with: "batch size=1")
+    #expect(try run(ones, meter: single) == nil)
+    #expect(single.reading["records"] - single.reading["failed"] == 3 && single.reading["failed"] >= 2)
     // Another answer, of which none is kept, takes the old one's distributions with it.
     let again = distil.replacing("\(Self.captions)held.tar.gz", with: scratch.file("all.tar"))
       .replacing("keep=4", with: "").replacing("fields=[token_ids, distribution]", with: "fields=[token_ids]")
