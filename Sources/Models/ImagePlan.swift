@@ -133,7 +133,10 @@ package struct ImagePlan: Sendable, Equatable {
       let (short, long) = (min(height, width), max(height, width))
       // In whole numbers, as the reference's int(size * long / short).
       let longer = Int(Double(edge * long) / Double(short))
-      guard longer <= 1 << 16 else { throw ModelError("expected sides of a sensible ratio, found \(width)×\(height)") }
+      guard longer <= 1 << 16 else {
+        throw ModelError(
+          "expected a longer side of at most \(1 << 16) once resized, found \(longer) of \(width)×\(height)")
+      }
       let (newHeight, newWidth) = height <= width ? (edge, longer) : (longer, edge)
       return Target(
         height: newHeight, width: newWidth, top: (newHeight - cropHeight) / 2, left: (newWidth - cropWidth) / 2,

@@ -133,4 +133,15 @@ package struct TargetModel: Sendable {
     vision = parts.vision
     try tokenizer.check(rows: language.configuration.vocabulary, of: files.path)
   }
+
+  /// The file of a chat template that is not applied: models of this architecture have all kinds, and none of its own.
+  package var unusedTemplate: String? {
+    guard family.modelType == Llama.family.modelType else { return nil }
+    if FileManager.default.fileExists(atPath: folder + "/chat_template.jinja") {
+      return folder + "/chat_template.jinja"
+    }
+    let path = folder + "/tokenizer_config.json"
+    let settings = try? ConfigReader.optional(path: path)
+    return settings?.json["chat_template"].map { !$0.isNull } == true ? path : nil
+  }
 }

@@ -75,7 +75,10 @@ package struct ModelFiles: Sendable {
   }
 
   package var family: ModelFamily {
-    get throws(ModelError) { try .named(config.text("model_type") ?? "", in: config) }
+    get throws(ModelError) {
+      if let gguf, gguf.language.architecture == "qwen2vl", gguf.vision == nil { return Qwen25VL.languageAlone }
+      return try .named(config.text("model_type") ?? "", in: config)
+    }
   }
 
   /// The weights, under the names that are published.

@@ -50,6 +50,7 @@ final class ByteStream {
 
   /// Finds out what the next stream is compressed with.
   private func beginStream() {
+    guard passSkippableFrames() else { return }
     let head = input.peek(4)
     if head.isEmpty { return end(input.failure) }
     let found: (Compression, String)? =
@@ -59,6 +60,26 @@ final class ByteStream {
       source = .frames(decoder, name: found.1)
     } else {
       openArchive()
+    }
+  }
+
+  /// Frames that zstd and lz4 both leave to others stand before either. False where one is torn.
+  private func passSkippableFrames() -> Bool {
+    while true {
+      let head = input.peek(8)
+      guard head.count == 8, (0x50...0x5F).contains(head[0]), head[1...3].elementsEqual([0x2A, 0x4D, 0x18]) else {
+        return true
+      }
+      var rest = 8 + (0..<4).reduce(0) { $0 + Int(head[4 + $1]) << (8 * $1) }
+      while rest > 0 {
+        let count = min(rest, input.peek().count)
+        if count == 0 {
+          end(input.failure ?? "truncated input")
+          return false
+        }
+        input.take(count)
+        rest -= count
+      }
     }
   }
 

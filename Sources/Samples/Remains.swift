@@ -32,7 +32,8 @@ package struct Remains: Sendable, Equatable {
   package static func read(
     path: String, layout: Layout, holdsNotes: Bool = false, see: ([UInt8]) -> Void = { _ in }
   ) throws(OutputFailure) -> Remains? {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    // A pipe that nobody writes is not waited for.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
       if errno == ENOENT { return nil }
       throw OutputFailure("\(path): \(String(cString: strerror(errno)))")

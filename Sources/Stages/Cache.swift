@@ -62,9 +62,8 @@ private final class CacheStage: Stage {
   init(_ inputs: StageInputs, _ context: RunContext) throws(RunFailure) {
     let resource: ModelResource = inputs.arguments.resource("model")
     let target = resource.target
-    guard let vision = target.vision, let branch = inputs.branch else {
-      throw RunFailure(.usage, "cache: \(target.folder) is a plain language model (\(target.family.modelType))")
-    }
+    let vision = try resource.sight(for: "cache")
+    guard let branch = inputs.branch else { throw RunFailure(.internal, "cache: its branch is missing") }
     upstream = inputs.upstream
     self.context = context
     self.branch = branch

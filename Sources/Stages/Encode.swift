@@ -12,10 +12,7 @@ enum Encode {
       parameters: [ParameterDeclaration("model", .reference("model"), "the target")])
   ) { inputs, context throws(RunFailure) in
     let resource: ModelResource = inputs.arguments.resource("model")
-    guard let vision = resource.target.vision else {
-      throw RunFailure(
-        .usage, "encode: \(resource.target.folder) is a plain language model (\(resource.target.family.modelType))")
-    }
+    let vision = try resource.sight(for: "encode")
     let work = SharedWork()
     return Transform("encode", upstream: inputs.upstream, meter: context.meter) { record throws(StageFailure) in
       guard let picture = record[Field.image] else { return }

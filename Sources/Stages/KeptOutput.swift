@@ -24,8 +24,13 @@ struct KeptOutput {
     _ path: String?, _ format: RecordFormat, _ failures: KeptFailures
   ) throws(RunFailure) -> Remains {
     let layout: Remains.Layout = format == .tar ? .tar : .lines
-    if let path { return try read(path, layout, failures) }
     var status = stat()
+    if let path {
+      if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFIFO {
+        throw RunFailure(.usage, "emit: --resume goes on with a file, \(path) is a pipe")
+      }
+      return try read(path, layout, failures)
+    }
     guard fstat(STDOUT_FILENO, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
       throw RunFailure(
         .usage, "emit: --resume goes on with a file: append to it (>> captions.jsonl), or set --set emit.path=FILE")
@@ -67,7 +72,10 @@ struct KeptOutput {
     }
     guard onError != "skip" || writer.hasIndex || remains.records == 0 else {
       throw RunFailure(
-        .usage, "emit: a resumed run with on-error=skip needs \"index\" among its fields, to know where it was")
+        .usage,
+        "emit: \(output): cannot be resumed: with on-error=skip, "
+          + (writer.format == .jsonl ? "lines need \"index\" among their fields" : "only lines (format=jsonl) can be")
+          + ", to know where the run was")
     }
     return point
   }

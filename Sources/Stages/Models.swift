@@ -74,6 +74,16 @@ struct ModelResource: Sendable {
     }
   }
 
+  /// The half of the target that sees.
+  ///
+  /// - Parameter stage: who needs it.
+  func sight(for stage: String) throws(RunFailure) -> any VisionModel {
+    if let vision = target.vision { return vision }
+    let hint = target.folder.hasSuffix(".gguf") ? ": vision=FILE names the mmproj file of one that sees" : ""
+    throw RunFailure(
+      .usage, "\(stage): \(target.folder) is a plain language model (\(target.family.modelType))\(hint)")
+  }
+
   /// The files that a model's or drafter's arguments name.
   static func files(_ arguments: Arguments, vision: String? = nil, _ engine: Engine) throws -> ModelFiles {
     try ModelFiles(

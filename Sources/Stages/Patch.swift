@@ -12,10 +12,7 @@ enum Patch {
       parameters: [ParameterDeclaration("model", .reference("model"), "the model in training")])
   ) { inputs, context throws(RunFailure) in
     let resource: ModelResource = inputs.arguments.resource("model")
-    guard let vision = resource.target.vision else {
-      throw RunFailure(
-        .usage, "patch: \(resource.target.folder) is a plain language model (\(resource.target.family.modelType))")
-    }
+    let vision = try resource.sight(for: "patch")
     return Transform("patch", upstream: inputs.upstream, meter: context.meter) { record throws(StageFailure) in
       guard let picture = record[Field.image] else { return }
       do { record[Field.patches] = try vision.patches(of: picture) } catch {

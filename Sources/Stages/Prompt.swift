@@ -1,5 +1,6 @@
 import Foundation
 import JSON
+import Messages
 import Models
 import Pipeline
 
@@ -25,6 +26,10 @@ enum PromptStage {
   ) { inputs, context throws(RunFailure) in
     let resource: ModelResource = inputs.arguments.resource("model")
     let writer = PromptWriter(resource.target, inputs.arguments)
+    if !inputs.arguments.flag("raw"), let file = resource.target.unusedTemplate {
+      complain(
+        "prompt: \(file): its chat template is not applied: prompts of a plain Llama model are taken as they are")
+    }
     return Transform("prompt", upstream: inputs.upstream, meter: context.meter) { record throws(StageFailure) in
       record[Field.prompt] = try writer.prompt(for: record)
     }

@@ -43,6 +43,9 @@ struct Inspect: ParsableCommand {
     facts += language(target.language.configuration)
     if let vision = target.vision { facts += sight(vision) }
     facts.append(("tokenizer", "\(target.tokenizer.count) tokens"))
+    if let file = target.unusedTemplate {
+      facts.append(("chat template", "not applied: prompts are taken as they are; \(file)"))
+    }
     facts.append(("weights", "\(megabytes(store.byteCount)); parameters by format: \(formats)"))
     facts += defaults(target)
     facts += try drafter()

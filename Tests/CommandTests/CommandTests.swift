@@ -49,6 +49,20 @@ private let caption = "$TOOL run pipelines/caption.pipe \(Command.tiny) max-toke
   #expect(message.isEmpty || outcome.errors.contains(message), "\(outcome.errors)")
 }
 
+/// A template that is not applied is said, where it would matter.
+@Test func aPlainLlamasTemplateIsNotPassedOverInSilence() throws {
+  let scratch = try ScratchFolder()
+  let script = """
+    cp -r Tests/Fixtures/models/llama-text $OUT/m; echo '{"chat_template":"{{ x }}"}' > $OUT/m/tokenizer_config.json
+    mkdir $OUT/p; echo Hello > $OUT/p/a.txt; tar cf $OUT/in.tar -C $OUT/p a.txt; $TOOL inspect $OUT/m > $OUT/facts
+    RUN="$TOOL run pipelines/generate.pipe model=$OUT/m max-tokens=1"; $RUN < $OUT/in.tar > $OUT/a
+    $RUN --set prompt.raw=true < $OUT/in.tar > $OUT/b 2> $OUT/raw
+    """
+  let outcome = try Command.shell(script, scratch: scratch.path)
+  #expect(outcome.errors.contains("tokenizer_config.json: its chat template is not applied"), "\(outcome.errors)")
+  #expect(try scratch.lines("raw") == [] && scratch.lines("facts").contains { $0.hasPrefix("chat template") })
+}
+
 @Test(arguments: ["graph pipelines/caption.pipe", "stages", "inspect Tests/Fixtures/models/random-target"])
 func aReaderThatWentAwayEndsACommandQuietly(command: String) throws {
   let scratch = try ScratchFolder()

@@ -82,6 +82,14 @@ import Testing
     #expect(try scratch.lines("m/captions.jsonl").count == 1 && scratch.lines("m/stats.json").count == 1)
   }
 
+  @Test func aPipeIsNoFileToGoOnWith() throws {
+    let scratch = try ScratchFolder()
+    let run = "timeout -k 1 20 $TOOL run $OUT/p --resume --set emit.path=$OUT/f < Tests/Fixtures/shapes.tar"
+    let outcome = try Command.shell(
+      "mkfifo $OUT/f; echo 'read | emit fields=[key]' > $OUT/p; \(run)", scratch: scratch.path)
+    #expect(outcome.status == 64 && outcome.errors.contains("--resume goes on with a file"), "\(outcome.errors)")
+  }
+
   @Test(arguments: ["a.tar.zst", "a.tgz", "a.jsonl.xz", "a.GZ"]) func anEndingThatIsNotKeptIsRefused(name: String)
     throws
   {

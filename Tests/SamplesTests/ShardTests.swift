@@ -171,6 +171,14 @@ private func shell(_ script: String, _ files: [UInt8]...) throws -> [UInt8] {
   let gap = try samples(
     shell("gzip -c < \"$1\"; bzip2 -c < /dev/null; gzip -c < /dev/null; gzip -c < \"$2\"", one, other))
   #expect(gap.map(\.key) == ["a", "b"] && gap.allSatisfy { $0.problem == nil })
+  // Frames that are for others stand before lz4's and zstd's.
+  let skipped = "printf '\\120\\052\\115\\030\\005\\000\\000\\000hello'"
+  for program in ["lz4", "zstd"] {
+    let found = try samples(shell("\(skipped); \(program) -c < \"$1\"", one))
+    #expect(found.map(\.key) == ["a"] && found.allSatisfy { $0.problem == nil }, "\(program)")
+  }
+  let between = try samples(shell("lz4 -c < \"$1\"; \(skipped); lz4 -c < \"$2\"; \(skipped)", one, other))
+  #expect(between.map(\.key) == ["a", "b"] && between.allSatisfy { $0.problem == nil })
   // The third is none of the second's, which is not compressed.
   let plain = try samples(shell("gzip -c < \"$1\"; cat \"$2\"; gzip -c < \"$1\"", one, other))
   #expect(plain.map(\.key).prefix(2) == ["a", "b"] && plain.last?.problem != nil)

@@ -55,6 +55,18 @@ private func answers(
   }
 }
 
+/// Without its mmproj file, the language half of a model that sees is spoken to as the whole is.
+@Test func theLanguageHalfKeepsItsTemplate() throws {
+  let models = Place.root + "/Tests/Fixtures/models/"
+  let turn = ChatTurn(text: "What is red?", hasImage: false)
+  for (file, folder) in [("qwen2vl-text", "random-target"), ("gemma3-text", "gemma3-hub")] {
+    let half = try TargetModel(ModelFiles(path: models + "gguf/\(file).gguf", engine: nil))
+    let whole = try TargetModel(ModelFiles(path: models + folder, engine: nil))
+    #expect(half.vision == nil && whole.vision != nil)
+    #expect(half.family.render(turn) == whole.family.render(turn), "\(file)")
+  }
+}
+
 /// A real model: variables name its GGUF file and what `make_gemma270m.py` wrote for it.
 private let realModel = ProcessInfo.processInfo.environment["MASSV_GEMMA270M"]
 private let realReference = ProcessInfo.processInfo.environment["MASSV_GEMMA270M_REFERENCE"]

@@ -12,6 +12,11 @@ package struct Qwen25VL: TrainableVision {
     render: { render($0) },
     endOfTurn: "<|im_end|>")
 
+  /// Its language half alone, as a GGUF file without its mmproj file has it: a plain language model with this template.
+  static let languageAlone = ModelFamily(
+    modelType: "qwen2", load: Qwen2.family.load,
+    render: { render(ChatTurn(text: $0.text, system: $0.system, hasImage: false)) }, endOfTurn: "<|im_end|>")
+
   // MARK: Configuration
 
   /// Everything that `config.json` and the processor's file say.
