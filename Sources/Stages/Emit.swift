@@ -118,9 +118,9 @@ final class EmitStage: Stage, @unchecked Sendable {
       return record
     }
     if record.failure == nil { record.failure = writer.problem(of: record) }
-    if record.failure != nil, onError == "skip" {
+    if let failure = record.failure, onError == "skip" {
       // Left out of the output, it is said all the same: a shard that is cut off is never silently short.
-      complain("skipped \(record.key): \(record.failure.map { "\($0)" } ?? "")")
+      if !record.isFailureSaid { complain("skipped \(record.key): \(failure)") }
     } else {
       try append(record)
     }
