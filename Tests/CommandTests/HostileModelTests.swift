@@ -23,6 +23,22 @@ func aModelsFileThatIsNoFileIsNotWaitedFor(file: String) throws {
   #expect(outcome.status == 66 && outcome.errors.contains("expected a regular file"), "\(outcome.errors)")
 }
 
+/// A drafter that computes no numbers changes no answer, and is said to be of no use.
+@Test(arguments: ["temperature=0", "temperature=1", "temperature=0 gamma=3"])
+func aDrafterOfNoNumbersIsNamed(settings: String) throws {
+  let scratch = try ScratchFolder()
+  let script = """
+    cp -r Tests/Fixtures/models/random-massv $OUT/m; SIZE=$(stat -c %s $OUT/m/model.safetensors)
+    tr '\\0' '\\377' < /dev/zero | head -c 60000 | dd of=$OUT/m/model.safetensors bs=1 seek=$((SIZE - 60000)) conv=notrunc 2> $OUT/dd
+    RUN="$TOOL run pipelines/caption.pipe target=Tests/Fixtures/models/random-target max-tokens=6 --limit 2 \(settings)"
+    $RUN draft=none < Tests/Fixtures/shapes.tar > $OUT/a; $RUN draft=$OUT/m < Tests/Fixtures/shapes.tar > $OUT/b
+    """
+  let outcome = try Command.shell(script, scratch: scratch.path)
+  #expect(
+    outcome.status == 0 && outcome.errors.contains("/m: the drafter's logits are no numbers"), "\(outcome.errors)")
+  #expect(try scratch.bytes("a") == scratch.bytes("b"))
+}
+
 /// Settings that are no settings: each ends in an error that names the file, or does no harm.
 @Test(arguments: [
   ("config.json", #""mrope_section": \[[^\]]*\]"#, #""mrope_section": [9223372036854775807, 9223372036854775807]"#),

@@ -57,6 +57,22 @@ private let lines = ["format=jsonl", "fields=[key,index,prompt,text,token_ids,te
     "\(found)")
 }
 
+/// What fails before a branch is counted once, what fails in it as well.
+@Test func failuresInABranchAreCountedOnce() throws {
+  let scratch = try Scratch()
+  let shard = try scratch.shard(
+    "in.tar", (0..<9).map { ("r\($0)", [($0 % 3 == 0 ? "jpg" : "txt", Array("no picture".utf8))]) })
+  for (pipe, failed) in [
+    ("decode | tee ( decode read-ahead=4 | emit fields=[key] path=\"\(scratch.file("a"))\" )", 3),
+    ("tee ( decode read-ahead=4 | emit fields=[key] path=\"\(scratch.file("b"))\" )", 3),
+  ] {
+    let meter = Meter()
+    let out = "emit fields=[key] path=\"\(scratch.file("c"))\""
+    #expect(try run("read shards=\"\(shard)\" | \(pipe) | \(out)", meter: meter) == nil)
+    #expect(meter.reading["records"] == 9 && meter.reading["failed"] == failed, "\(pipe): \(meter.reading["failed"])")
+  }
+}
+
 @Test func everyQuestionHasItsAnswersAndPicturesAndPromptsAreReadOnce() throws {
   let scratch = try Scratch()
   let meter = Meter()

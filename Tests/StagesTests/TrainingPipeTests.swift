@@ -192,6 +192,22 @@ import Testing
     #expect(meter.reading["records"] == 3 && meter.reading["failed"] == 2)
   }
 
+  /// What cannot be saved or is not heeded is said before anything is learnt.
+  @Test(arguments: [
+    (#"path="gguf/qwen2vl-text.gguf""#, "expected a folder"),
+    (#"path="random-target" weights=q8"#, "\"weights\" is not"),
+    (#"path="random-target" kv=f16"#, "\"kv\" is not"),
+  ]) func aModelInTrainingIsAFolderInFloats(model: String, message: String) throws {
+    let models = Place.root + "/Tests/Fixtures/models/"
+    let pipe = """
+      let target  = model \(model.replacing("path=\"", with: "path=\"\(models)")) trained=true
+      let student = student path=none target=target
+      read shards="\(Place.exampleShard)" | decode | patch model=target | prompt model=target text="x"
+      | label model=student | batch | train model=student save="nowhere/d" steps=1
+      """
+    #expect(try run(pipe)?.message.contains(message) == true)
+  }
+
   /// Readers load what is stored as what it is.
   @Test(arguments: [("f32", "float32"), ("bf16", "bfloat16"), ("q8", "bfloat16")])
   func theConfigurationSaysWhatIsStored(storage: String, type: String) throws {
