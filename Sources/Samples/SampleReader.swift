@@ -172,15 +172,19 @@ package final class SampleReader {
     }
   }
 
-  /// Key of a path, and the rest as it is written, of which the field is the lower case. nil for what WebDataset readers
-  /// pass over: names without a dot or with nothing before it,
-  /// `__name__`, and what lies below a folder of that kind at the top.
+  /// Key of a path, and the rest as it is written, of which the field is the lower case.
+  ///
+  /// nil for what WebDataset readers pass over: names without a dot or with nothing before it; and at the top, `__name__`
+  /// with any ending and what lies below a folder of that kind.
   package static func split(_ path: String) -> (key: String, written: String)? {
     // By bytes: a letter and its accent are two, and a dot stays a dot whatever follows it.
     let start = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { path.utf8.index(after: $0) } ?? path.startIndex
     guard let dot = path.utf8[start...].firstIndex(of: UInt8(ascii: ".")), dot != start else { return nil }
     let top = path.utf8.prefix { $0 != UInt8(ascii: "/") }
-    if top.count > 4, top.starts(with: "__".utf8), top.suffix(2).elementsEqual("__".utf8) { return nil }
+    for name in [top, top.prefix { $0 != UInt8(ascii: ".") }]
+    where name.count > 4 && name.starts(with: "__".utf8) && name.suffix(2).elementsEqual("__".utf8) {
+      return nil
+    }
     let key = path[..<dot]
     return (String(key), String(path[path.utf8.index(after: dot)...]))
   }
