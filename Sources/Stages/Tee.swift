@@ -83,6 +83,7 @@ private final class TeeStage: Stage {
   private let split: Split
   private let branch: any Stage
   private let context: RunContext
+
   init(_ split: Split, branch: any Stage, _ context: RunContext) {
     self.split = split
     self.branch = branch
