@@ -137,7 +137,7 @@ int mp_decode_jpeg(const uint8_t *bytes, size_t count, long max_pixels, mp_pictu
   jpeg_read_header(&info, TRUE);
   if ((long)info.image_width * (long)info.image_height > max_pixels) {
     char text[MP_MESSAGE_SIZE];
-    snprintf(text, sizeof text, "%ux%u pixels, more than the limit of %ld", info.image_width, info.image_height, max_pixels);
+    snprintf(text, sizeof text, "%ux%u pixels, more than max-pixels, %ld", info.image_width, info.image_height, max_pixels);
     fail_with((j_common_ptr)&info, text);
   }
   choose_colours(&info);

@@ -48,7 +48,7 @@ static void read_layout(png_structp png, png_infop info, layout *l, long max_pix
   png_get_IHDR(png, info, &l->width, &l->height, &l->depth, &l->colour, &interlace, NULL, NULL);
   if ((long)l->width * (long)l->height > max_pixels) {
     char text[MP_MESSAGE_SIZE];
-    snprintf(text, sizeof text, "%ux%u pixels, more than the limit of %ld", l->width, l->height, max_pixels);
+    snprintf(text, sizeof text, "%ux%u pixels, more than max-pixels, %ld", l->width, l->height, max_pixels);
     png_error(png, text);
   }
   l->clips = l->depth == 16 && l->colour == PNG_COLOR_TYPE_GRAY;
@@ -140,8 +140,20 @@ static void read_pixels(png_structp png, png_infop info, mp_picture *picture, pn
   png_read_image(png, *rows);
 }
 
+// Bytes up to the first chunk beside the pixels that claims more than the file has: libpng would make room for it first.
+static size_t whole_chunks(const uint8_t *bytes, size_t count) {
+  size_t at = 8;
+  while (at + 8 <= count) {
+    const uint8_t *chunk = bytes + at;
+    size_t length = (size_t)chunk[0] << 24 | (size_t)chunk[1] << 16 | (size_t)chunk[2] << 8 | chunk[3];
+    if (length > count - at - 8) return memcmp(chunk + 4, "IDAT", 4) == 0 ? count : at;
+    at += length + 12;
+  }
+  return count;
+}
+
 int mp_decode_png(const uint8_t *bytes, size_t count, long max_pixels, mp_picture *picture, char *message) {
-  source s = {bytes, count, message};
+  source s = {bytes, whole_chunks(bytes, count), message};
   png_bytep *rows = NULL;
   png_bytep **volatile rows_place = &rows;
   layout l;

@@ -81,7 +81,7 @@ int mp_decode_webp(const uint8_t *bytes, size_t count, long max_pixels, mp_pictu
   if (status != VP8_STATUS_OK) return fail(message, status_text(status));
   if ((long)features.width * (long)features.height > max_pixels) {
     snprintf(
-        message, MP_MESSAGE_SIZE, "%dx%d pixels, more than the limit of %ld", features.width, features.height, max_pixels);
+        message, MP_MESSAGE_SIZE, "%dx%d pixels, more than max-pixels, %ld", features.width, features.height, max_pixels);
     return -1;
   }
   picture->width = features.width;

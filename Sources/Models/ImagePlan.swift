@@ -52,9 +52,11 @@ package struct ImagePlan: Sendable, Equatable {
 
   /// The settings that a folder's processor files hold.
   package static func settings(folder: String) throws(ModelError) -> ConfigReader {
-    if let settings = try ConfigReader.optional(path: folder + "/preprocessor_config.json") { return settings }
+    // The newer file, as transformers 5 has it where both are there.
     let processor = try ConfigReader.optional(path: folder + "/processor_config.json")
-    guard let settings = processor?.object("image_processor") ?? processor else {
+    if let settings = processor?.object("image_processor") { return settings }
+    let older = try ConfigReader.optional(path: folder + "/preprocessor_config.json")
+    guard let settings = older ?? processor else {
       throw ModelError("\(folder): expected preprocessor_config.json or processor_config.json, found neither")
     }
     return settings
@@ -72,12 +74,22 @@ package struct ImagePlan: Sendable, Equatable {
   ) throws(ModelError) {
     self.sizing = sizing
     self.layout = layout
-    mean = try settings.numbers("image_mean", count: 3, default: colours.mean).map { Float($0) }
-    deviation = try settings.numbers("image_std", count: 3, default: colours.deviation).map { Float($0) }
-    rescale = try settings.number("rescale_factor", default: 1 / 255)
-    resample = try settings.count("resample", default: fallback)
+    let isNormalised = try settings.flag("do_normalize", default: true)
+    let (means, deviations) = (
+      try settings.numbers("image_mean", count: 3, default: colours.mean),
+      try settings.numbers("image_std", count: 3, default: colours.deviation)
+    )
+    mean = isNormalised ? means.map { Float($0) } : [0, 0, 0]
+    deviation = isNormalised ? deviations.map { Float($0) } : [1, 1, 1]
+    let factor = try settings.number("rescale_factor", default: 1 / 255)
+    rescale = try settings.flag("do_rescale", default: true) ? factor : 1
+    guard try settings.flag("do_resize", default: true) else { throw settings.invalid("do_resize", expected: "true") }
     guard deviation.allSatisfy({ $0 > 0 }) else { throw settings.invalid("image_std", expected: "numbers above 0") }
-    guard (1...3).contains(resample) else { throw settings.invalid("resample", expected: "1, 2 or 3") }
+    let filter = try settings.integers("resample") ?? [fallback]
+    guard filter.count == 1, (1...3).contains(filter[0]) else {
+      throw settings.invalid("resample", expected: "1, 2 or 3")
+    }
+    resample = filter[0]
   }
 
   /// A plan of Qwen2-VL's kind; defaults are those of Qwen2VLImageProcessor.
@@ -90,7 +102,7 @@ package struct ImagePlan: Sendable, Equatable {
     }
     let size = settings.object("size")
     let smallest = try size?.count("shortest_edge", default: 3136, atMost: 1 << 30) ?? 3136
-    let largest = try size?.count("longest_edge", default: 12_845_056, atMost: 1 << 30) ?? 12_845_056
+    let largest = try size?.count("longest_edge", default: 1_003_520, atMost: 1 << 30) ?? 1_003_520
     let minimum = try settings.count("min_pixels", default: smallest, atMost: 1 << 30)
     let maximum = try settings.count("max_pixels", default: largest, atMost: 1 << 30)
     guard minimum <= maximum else {

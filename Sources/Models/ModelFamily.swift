@@ -86,6 +86,8 @@ package struct ModelFamily: Sendable {
   package let render: @Sendable (ChatTurn) -> String
   /// The token that ends an answer in it.
   package let endOfTurn: String
+  /// What a template has in it that writes such prompts; nothing where models of the architecture have all kinds.
+  package let templateMarks: [String]
 
   /// Every family.
   package static let all: [ModelFamily] = [
@@ -132,16 +134,20 @@ package struct TargetModel: Sendable {
     language = parts.language
     vision = parts.vision
     try tokenizer.check(rows: language.configuration.vocabulary, of: files.path)
+    // Found out now, and not by every record.
+    if let vision, !tokenizer.encode(vision.expansion(visualTokens: 1)).contains(vision.imageToken) {
+      throw ModelError(
+        "\(files.path): expected the tokenizer to read \(vision.imageToken) in \(vision.expansion(visualTokens: 1))")
+    }
   }
 
-  /// The file of a chat template that is not applied: models of this architecture have all kinds, and none of its own.
-  package var unusedTemplate: String? {
-    guard family.modelType == Llama.family.modelType else { return nil }
-    if FileManager.default.fileExists(atPath: folder + "/chat_template.jinja") {
-      return folder + "/chat_template.jinja"
-    }
-    let path = folder + "/tokenizer_config.json"
-    let settings = try? ConfigReader.optional(path: path)
-    return settings?.json["chat_template"].map { !$0.isNull } == true ? path : nil
+  /// What is to be said where the folder's chat template is another than the family's, which is applied: the file, and
+  /// what prompts are instead.
+  package var unusedTemplate: (file: String, instead: String)? {
+    guard let (file, template) = ChatTemplate.find(folder) else { return nil }
+    let marks = family.templateMarks
+    if marks.isEmpty { return (file, "prompts of a plain Llama model are taken as they are") }
+    return marks.allSatisfy(template.contains)
+      ? nil : (file, "prompts have the form that is usual with \(family.modelType)")
   }
 }

@@ -47,6 +47,9 @@ package struct ModelFiles: Sendable {
     self.engine = engine
     self.format = format
     guard path.hasSuffix(".gguf") else {
+      if path.hasSuffix(".safetensors") {
+        throw ModelError("\(path): expected the folder that it is in, or a .gguf file")
+      }
       if let vision { throw ModelError("\(vision): a vision file belongs to a .gguf model, not to \(path)") }
       config = try ConfigReader(path: path + "/config.json")
       gguf = nil

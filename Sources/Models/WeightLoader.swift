@@ -125,6 +125,14 @@ package struct WeightLoader: Sendable {
       bias: bias ? try weights(name + ".bias", outputs) : nil)
   }
 
+  /// Whether the head is the embedding: where the configuration says so, unless another head is stored all the same, which
+  /// then counts, as in transformers 5.
+  func isHeadTied(_ name: String, to table: String, _ sizes: DecoderConfiguration) throws(WeightError) -> Bool {
+    guard sizes.tiedHead, store.contains(rename(name)) else { return sizes.tiedHead }
+    let shape = [sizes.vocabulary, sizes.hidden]
+    return try stored(name, shape).holdsSame(as: stored(table, shape))
+  }
+
   /// The head that turns hidden states into logits: its own weight, or the embedding where the two are tied, of which a
   /// stored copy is passed over.
   package func head(

@@ -139,6 +139,10 @@ private struct Binder {
     guard !hasSyntaxErrors else { return }
     let names = file.chains.flatMap(\.calls).flatMap(allCalls).map { $0.label?.text ?? $0.name.text }
     for setting in settings where !setting.used {
+      if file.lets.contains(where: { $0.name.text == setting.target }) {
+        report("\"\(setting.target)\" is a let: --set is for arguments of stages", setting.value.origin)
+        continue
+      }
       report(
         "the pipe has no stage \"\(setting.target)\"", setting.value.origin,
         hint: nearest(to: setting.target, among: names))

@@ -48,6 +48,7 @@ package final class RunContext: Sendable {
 
   private final class Wishes: Sendable {
     let end = Atomic<Bool>(false)
+    let hasBegun = Atomic<Bool>(false)
   }
 
   private final class Endings: Sendable {
@@ -75,6 +76,11 @@ package final class RunContext: Sendable {
     }
     if let first { throw first }
   }
+
+  /// Whether the models are loaded and records are pulled: until then nothing has been written that could be lost.
+  package var hasBegun: Bool { wishes.hasBegun.load(ordering: .relaxed) }
+
+  func begin() { wishes.hasBegun.store(true, ordering: .relaxed) }
 
   /// Whether a signal asked the run to end after the record in hand.
   package var isEnding: Bool { wishes.end.load(ordering: .relaxed) }

@@ -16,6 +16,7 @@ package struct Runner {
     // those before them.
     if let first = pipe.chains.first { try foresee(first) }
     let resources = try load()
+    context.begin()
     for chain in pipe.chains {
       let last = try context.aside { () throws(RunFailure) in
         try build(chain, upTo: chain.count, on: EndOfStream(), resources, context)

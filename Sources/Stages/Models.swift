@@ -79,7 +79,10 @@ struct ModelResource: Sendable {
   /// - Parameter stage: who needs it.
   func sight(for stage: String) throws(RunFailure) -> any VisionModel {
     if let vision = target.vision { return vision }
-    let hint = target.folder.hasSuffix(".gguf") ? ": vision=FILE names the mmproj file of one that sees" : ""
+    let hint =
+      target.folder.hasSuffix(".gguf")
+      ? ": vision=FILE names the mmproj file of one that sees"
+      : ": expected one that sees; pipelines/generate.pipe is for text"
     throw RunFailure(
       .usage, "\(stage): \(target.folder) is a plain language model (\(target.family.modelType))\(hint)")
   }

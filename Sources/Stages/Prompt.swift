@@ -26,9 +26,8 @@ enum PromptStage {
   ) { inputs, context throws(RunFailure) in
     let resource: ModelResource = inputs.arguments.resource("model")
     let writer = PromptWriter(resource.target, inputs.arguments)
-    if !inputs.arguments.flag("raw"), let file = resource.target.unusedTemplate {
-      complain(
-        "prompt: \(file): its chat template is not applied: prompts of a plain Llama model are taken as they are")
+    if !context.isRepeating, !inputs.arguments.flag("raw"), let template = resource.target.unusedTemplate {
+      complain("prompt: \(template.file): its chat template is not applied: \(template.instead)")
     }
     return Transform("prompt", upstream: inputs.upstream, meter: context.meter) { record throws(StageFailure) in
       record[Field.prompt] = try writer.prompt(for: record)
@@ -67,16 +66,17 @@ private struct PromptWriter {
     guard let vision = target.vision else {
       return Prompt(text: text, tokens: target.tokenizer.encodePrompt(rendered), visual: nil)
     }
-    let places = rendered.ranges(of: vision.placeholder)
+    // By code points: a mark behind the placeholder would make one character with its end.
+    let places = rendered.unicodeScalars.ranges(of: vision.placeholder.unicodeScalars)
     guard places.count == (grid == nil ? 0 : 1) else {
       throw failure(
         "expected \(grid == nil ? "no" : "one") \(vision.placeholder) in the prompt, found \(places.count)")
     }
     let count = grid.map { vision.visualTokens($0) } ?? 0
     let expanded = places.first.map {
-      rendered.replacingCharacters(in: $0, with: vision.expansion(visualTokens: count))
+      rendered[..<$0.lowerBound] + vision.expansion(visualTokens: count) + rendered[$0.upperBound...]
     }
-    let tokens = target.tokenizer.encodePrompt(expanded ?? rendered)
+    let tokens = target.tokenizer.encodePrompt(expanded.map { String($0) } ?? rendered)
     return Prompt(text: text, tokens: tokens, visual: try place(of: vision, count, in: tokens))
   }
 

@@ -1,4 +1,5 @@
 import Foundation
+import Messages
 import Models
 import Pipeline
 import Speculation
@@ -88,6 +89,9 @@ private final class AnswerStage: Stage {
     resource = inputs.arguments.resource("model")
     requests = TargetRequests(
       stage: name, resource: resource, maximumTokens: inputs.arguments.integer("max-tokens"))
+    if !context.isRepeating, let unheeded = resource.target.defaults.unheeded {
+      complain("\(name): \(unheeded.file): not heeded: \(unheeded.keys.joined(separator: ", "))")
+    }
     inFlight = inputs.arguments.optionalInteger("in-flight")
     temperature = inputs.arguments.optionalNumber("temperature") ?? resource.target.defaults.temperature
     seed = inputs.arguments.integer("seed")

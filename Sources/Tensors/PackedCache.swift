@@ -50,11 +50,12 @@ package final class PackedCache: Sendable {
     return environment["HOME"].map { $0 + "/.cache/massv-pipe" }
   }
 
-  /// A file's name, size and time of change.
+  /// A file's name, size, number, and times of change: one that was put in another's place may have its size and date.
   private static func state(_ path: String) -> String {
     var info = stat()
     guard stat(path, &info) == 0 else { return path }
-    return "\(path) \(info.st_size) \(info.st_mtim.tv_sec).\(info.st_mtim.tv_nsec)"
+    let times = [info.st_mtim, info.st_ctim].map { "\($0.tv_sec).\($0.tv_nsec)" }
+    return ([path, "\(info.st_size)", "\(info.st_ino)"] + times).joined(separator: " ")
   }
 
   /// Whether nothing that fits is kept yet: the weights must be made.

@@ -34,6 +34,9 @@ package struct SafetensorsFile: Sendable {
       throw WeightError(
         "\(path): byte 0: expected a safetensors header length of 8 bytes, the file has \(file.bytes.count)")
     }
+    if file.bytes.starts(with: "version https://git-lfs".utf8) {
+      throw WeightError("\(path): expected weights, found a Git LFS pointer to them: \"git lfs pull\" fetches them")
+    }
     let length = file.bytes.loadUnaligned(as: UInt64.self).littleEndian
     guard length >= 2, length <= UInt64(min(Self.maximumHeader, file.bytes.count - 8)) else {
       throw WeightError(
@@ -84,7 +87,9 @@ package struct SafetensorsFile: Sendable {
       throw WeightError("\(place): unknown element type \(typeName.prefix(40))")
     }
     guard begin >= 0, begin <= end, end <= dataCount else {
-      throw WeightError("\(place): expected offsets within the data (\(dataCount) bytes), found \(begin) to \(end)")
+      throw WeightError(
+        "\(place): expected offsets within the data (\(dataCount) bytes), found \(begin) to \(end)"
+          + (end > dataCount ? ": is the file cut short?" : ""))
     }
     var count = 1
     var shape: [Int] = []

@@ -133,6 +133,24 @@ package struct StoredTensor: @unchecked Sendable {
     }
   }
 
+  /// Whether another tensor of these rows and columns has the same values.
+  package func holdsSame(as other: StoredTensor) -> Bool {
+    let (own, others) = (Tensor(rows: 1, columns: columns), Tensor(rows: 1, columns: columns))
+    let size = encoding == other.encoding ? Self.rowBytes(encoding, columns) : columns * 4
+    return (0..<rows).allSatisfy { row in
+      if encoding == other.encoding {
+        return withRow(row) { left in other.withRow(row) { memcmp(left, $0, size) == 0 } }
+      }
+      return own.withMutable { left in
+        others.withMutable { right in
+          copyRow(row, to: left)
+          other.copyRow(row, to: right)
+          return memcmp(left, right, size) == 0
+        }
+      }
+    }
+  }
+
   /// All values as floats.
   package var values: [Float] {
     [Float](unsafeUninitializedCapacity: rows * columns) { buffer, filled in

@@ -88,7 +88,10 @@ package final class WeightStore: Sendable {
     } else if manager.fileExists(atPath: index) {
       self.init(folder: folder, places: try Self.places(of: Self.openShards(index: index, folder: folder)))
     } else {
-      throw WeightError("\(folder): expected \(name).safetensors or \(name).safetensors.index.json, found neither")
+      let files = ((try? manager.contentsOfDirectory(atPath: folder)) ?? []).sorted()
+      let others = files.filter { $0.hasSuffix(".safetensors") || $0.hasSuffix(".bin") }.prefix(3)
+      let found = others.isEmpty ? "neither" : "neither, but \(others.joined(separator: ", "))"
+      throw WeightError("\(folder): expected \(name).safetensors or \(name).safetensors.index.json, found \(found)")
     }
   }
 
@@ -193,7 +196,8 @@ package final class WeightStore: Sendable {
   /// Throws if any tensor was never asked for.
   package func finish() throws(WeightError) {
     let known = used.withLock { $0 }
-    let surplus = places.keys.filter { !known.contains($0) }.sorted()
+    // Older files keep the frequencies of rotary positions, which the configuration gives.
+    let surplus = places.keys.filter { !known.contains($0) && !$0.hasSuffix("rotary_emb.inv_freq") }.sorted()
     guard let first = surplus.first else { return }
     let more = surplus.count > 1 ? " and \(surplus.count - 1) more" : ""
     throw WeightError("\(folder): tensor \"\(first)\"\(more) belongs to no part of this model")

@@ -43,8 +43,8 @@ struct Inspect: ParsableCommand {
     facts += language(target.language.configuration)
     if let vision = target.vision { facts += sight(vision) }
     facts.append(("tokenizer", "\(target.tokenizer.count) tokens"))
-    if let file = target.unusedTemplate {
-      facts.append(("chat template", "not applied: prompts are taken as they are; \(file)"))
+    if let template = target.unusedTemplate {
+      facts.append(("chat template", "not applied: \(template.instead); \(template.file)"))
     }
     facts.append(("weights", "\(megabytes(store.byteCount)); parameters by format: \(formats)"))
     facts += defaults(target)
@@ -91,11 +91,12 @@ struct Inspect: ParsableCommand {
   private func defaults(_ target: TargetModel) -> [(String, String)] {
     let defaults = target.defaults
     let ends = defaults.endOfSequence.sorted().map { "\($0) \(target.tokenizer.shown($0))" }
+    let unheeded = defaults.unheeded.map { "; not heeded: \($0.keys.joined(separator: ", "))" } ?? ""
     return [
       ("end of sequence", ends.joined(separator: ", ")),
       (
         "generation",
-        "temperature \(defaults.temperature), top-k \(defaults.topK), top-p \(defaults.topP), repetition penalty \(defaults.repetitionPenalty)"
+        "temperature \(defaults.temperature), top-k \(defaults.topK), top-p \(defaults.topP), repetition penalty \(defaults.repetitionPenalty)\(unheeded)"
       ),
     ]
   }

@@ -15,7 +15,16 @@ struct MassvPipe: ParsableCommand {
     // A closed pipe and a file that may not grow are errors of the write, not the end of the process.
     signal(SIGPIPE, SIG_IGN)
     signal(SIGXFSZ, SIG_IGN)
+    occupyStandardDescriptors()
     main(nil)
+  }
+
+  /// A parent may have closed some: the first files to be opened would be taken for them, and messages written into data.
+  private static func occupyStandardDescriptors() {
+    for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
+      // The lowest free number is this one. Reading what was closed, and writing to it, stay errors.
+      _ = open("/dev/null", descriptor == STDOUT_FILENO ? O_RDONLY : O_WRONLY)
+    }
   }
 }
 

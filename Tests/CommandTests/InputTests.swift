@@ -73,3 +73,20 @@ private let standIn = "read ( scenes count=7 seed=3 ) | emit fields=[key]"
   #expect(outcome.errors.hasPrefix(#"massv-pipe: skipped x\u{1B}[2Jy\nmassv-pipe: z\u{202E}: "#), "\(outcome.errors)")
   #expect(outcome.errors.split(separator: "\n").count == 1)
 }
+
+/// A chunk that claims two gigabytes costs none.
+@Test func aPicturesSmallFileTakesLittleMemory() throws {
+  let scratch = try ScratchFolder()
+  try "read | decode | emit fields=[key, width]".write(
+    toFile: scratch.path + "/a.pipe", atomically: true, encoding: .utf8)
+  let script = """
+    cd Tests/Fixtures/images; mkdir $OUT/d; F=tile-28x28.png
+    (head -c -12 $F; printf '\\177\\377\\377\\360tEXtComment') > $OUT/d/behind.png
+    (head -c 33 $F; printf '\\177\\377\\377\\360zTXtComment'; tail -c +34 $F) > $OUT/d/first.png
+    tar -C $OUT/d -cf $OUT/in.tar behind.png first.png; exec $TOOL run $OUT/a.pipe < $OUT/in.tar > $OUT/a
+    """
+  let outcome = try Command.shell(script, scratch: scratch.path)
+  #expect(outcome.peak < 200_000, "\(outcome.peak) KB")
+  let lines = try scratch.lines("a")
+  #expect(outcome.status == 1 && lines.count == 2 && lines[0] == #"{"key":"behind","width":28}"#, "\(lines)")
+}

@@ -106,11 +106,36 @@ private func makeModel(_ folder: String) throws {
     #expect(try scratch.size(path) > 64 << 20)
   }
 
+  /// Archives and copies keep dates, and two models of a shape have one size.
+  @Test func anotherFileOfTheSameSizeAndDateIsAnother() throws {
+    #expect(try run() == "")
+    let path = try #require(kept().first)
+    let first = try inode(path)
+    let swap = "cd $OUT/model; cp -p --sparse=always model.safetensors x; mv x model.safetensors; cd - > /dev/null"
+    #expect(try run(before: swap) == "")
+    #expect(try inode(path) != first)
+  }
+
   @Test func aCacheThatCannotBeWrittenIsNoFailure() throws {
     #expect(try run("MASSV_PIPE_CACHE=/dev/null/cache").contains("the quantised weights cannot be kept"))
     // A limit on file sizes stands for the full disk.
     #expect(try run(before: "ulimit -f 2000").contains("the quantised weights cannot be kept: File too large"))
     #expect(kept() == [])
+  }
+
+  /// Nothing is written before the models are there, so that nobody has to wait for them.
+  @Test func aSignalWhileModelsLoadEndsAtOnce() throws {
+    let script = "MASSV_PIPE_CACHE= exec $TOOL run $OUT/a.pipe --threads 1 < $OUT/in.tar > $OUT/a"
+    let process = try Command.start(script, scratch: scratch.path)
+    var status: Int32 = 0
+    while waitpid(process, &status, WNOHANG) == 0 {
+      let maps = (try? String(contentsOfFile: "/proc/\(process)/maps", encoding: .utf8)) ?? ""
+      if maps.contains("/model.safetensors") { break }
+    }
+    kill(process, SIGTERM)
+    while waitpid(process, &status, 0) < 0, errno == EINTR {}
+    #expect(status == (128 + SIGTERM) << 8)
+    #expect(try scratch.bytes("errors").isEmpty && scratch.bytes("a").isEmpty)
   }
 
   @Test func theUsersCacheFolderStandsIn() throws {

@@ -21,6 +21,7 @@ MAKERS = [
     ("Tests/Fixtures/expected/compressed.json", "Tests/Fixtures/make_compressed.py"),
     ("Tests/Fixtures/models/", "Tests/Fixtures/make_models.py"),
     ("Tests/Fixtures/expected/torture.tsv", "Tests/Fixtures/make_torture.py"),
+    ("Tests/Fixtures/expected/rope.json", "Tests/Fixtures/make_rope.py"),
     ("Tests/Fixtures/expected/resize.json", "Tests/Fixtures/make_resize.py"),
     *[
         (f"Tests/Fixtures/expected/{n}.{e}", "Tests/Fixtures/make_expected_families.py")

@@ -28,8 +28,7 @@ struct PublishedConfigurationTests {
       #expect(model.language.sizes.vocabulary == (large ? 152064 : 151936))
       #expect(model.language.sizes.tiedHead == !large)
       #expect(model.language.sizes.headWidth == 128)
-      #expect(model.language.ropeSections == [16, 24, 24])
-      #expect(model.language.ropeBase == 1_000_000)
+      #expect(model.language.rope == RotarySettings(base: 1_000_000, sections: [16, 24, 24]))
       #expect(model.vision.fullAttentionBlocks == [7, 15, 23, 31])
       #expect(model.imagePlan.sizing == .own(factor: 28, minimumPixels: 3136, maximumPixels: 12_845_056))
       #expect(model.imageToken == 151655)
@@ -46,7 +45,7 @@ struct PublishedConfigurationTests {
     let model = try Qwen2.configuration(config)
     let sizes = model.sizes
     #expect(sizes.hidden == hidden && sizes.layers == layers && sizes.vocabulary == 151936 && sizes.tiedHead)
-    #expect(model.ropeBase == 1_000_000 && model.ropeSections.isEmpty)
+    #expect(model.rope == RotarySettings(base: 1_000_000))
     let defaults = try GenerationDefaults(folder: folder, config: config)
     #expect(defaults.temperature == 0.7 && defaults.topK == 20 && defaults.topP == 0.8)
   }

@@ -135,8 +135,8 @@ struct PublishedShapesTests {
       let sizes = model.language.sizes
       #expect(sizes.heads == 8 && sizes.keyValueHeads == 4 && sizes.headWidth == 256 && sizes.vocabulary == 262_208)
       #expect(sizes.windows.filter { $0 == nil }.count == 5 && sizes.windows[0] == 1024 && sizes.windows[5] == nil)
-      #expect(model.language.globalRopeBase == 1_000_000 && model.language.globalRopeFactor == 8)
-      #expect(model.language.localRopeBase == 10000 && sizes.epsilon == 1e-6 && sizes.tiedHead)
+      #expect(model.language.globalRope == RotarySettings(base: 1_000_000, scaling: .linear(factor: 8)))
+      #expect(model.language.localRope == RotarySettings(base: 10000) && sizes.epsilon == 1e-6 && sizes.tiedHead)
       #expect(model.tokensPerSide == 16 && model.pool == 4 && model.vision.activation == .geluTanh)
     }
     for file in ["config.json", "config.resolved-by-transformers-5.23.0.json"] {

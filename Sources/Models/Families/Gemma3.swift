@@ -10,7 +10,7 @@ package struct Gemma3: TrainableVision {
       return ModelParts(language: model.language, vision: model)
     },
     render: { Gemma3Text.render($0, picture: $0.hasImage ? "<start_of_image>" : "") },
-    endOfTurn: "<end_of_turn>")
+    endOfTurn: "<end_of_turn>", templateMarks: ["<start_of_turn>", "<end_of_turn>"])
 
   // MARK: Configuration
 

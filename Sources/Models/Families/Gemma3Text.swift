@@ -12,7 +12,7 @@ package struct Gemma3Text: LanguageModel {
       return ModelParts(language: language, vision: nil)
     },
     render: { render($0, picture: "") },
-    endOfTurn: "<end_of_turn>")
+    endOfTurn: "<end_of_turn>", templateMarks: ["<start_of_turn>", "<end_of_turn>"])
 
   // MARK: Configuration
 
@@ -20,9 +20,8 @@ package struct Gemma3Text: LanguageModel {
   package struct Configuration: Sendable, Equatable {
     package var sizes: DecoderConfiguration
     package var queryScale: Float
-    package var localRopeBase: Double
-    package var globalRopeBase: Double
-    package var globalRopeFactor: Double
+    package var localRope: RotarySettings
+    package var globalRope: RotarySettings
     /// nil where logits are not capped.
     package var logitCap: Float?
   }
@@ -57,12 +56,11 @@ package struct Gemma3Text: LanguageModel {
       tiedHead: try root.flag("tie_word_embeddings", default: text.flag("tie_word_embeddings", default: true)),
       maximumPositions: try text.count("max_position_embeddings", default: 131_072, atMost: 1 << 30),
       windows: try windows(text, layers: layers))
-    return try rotary(
-      text,
-      Configuration(
-        sizes: sizes, queryScale: Float(1 / (try text.number("query_pre_attn_scalar", default: 256)).squareRoot()),
-        localRopeBase: 10000, globalRopeBase: 1_000_000, globalRopeFactor: 1,
-        logitCap: try text.optionalNumber("final_logit_softcapping").map { Float($0) }))
+    let rope = try rotary(text, positions: sizes.maximumPositions)
+    return Configuration(
+      sizes: sizes, queryScale: Float(1 / (try text.number("query_pre_attn_scalar", default: 256)).squareRoot()),
+      localRope: rope.local, globalRope: rope.global,
+      logitCap: try text.optionalNumber("final_logit_softcapping").map { Float($0) })
   }
 
   /// Which layers slide: `layer_types`, or every layer but each sixth.
@@ -79,21 +77,23 @@ package struct Gemma3Text: LanguageModel {
     return (1...layers).map { $0 % pattern == 0 ? nil : window }
   }
 
-  private static func rotary(_ text: ConfigReader, _ base: Configuration) throws(ModelError) -> Configuration {
-    var configuration = base
-    if let settings = text.object("rope_parameters") {
-      let local = try RotarySettings(settings.object("sliding_attention"), of: text, base: base.localRopeBase)
-      guard local.factor == 1 else { throw settings.invalid("sliding_attention", expected: "no scaling") }
-      let global = try RotarySettings(settings.object("full_attention"), of: text, base: base.globalRopeBase)
-      (configuration.localRopeBase, configuration.globalRopeBase) = (local.base, global.base)
-      configuration.globalRopeFactor = global.factor
-      return configuration
+  /// What layers that slide and those that do not say of positions: each kind its own, or the latter's at the top.
+  private static func rotary(
+    _ text: ConfigReader, positions: Int
+  ) throws(ModelError) -> (local: RotarySettings, global: RotarySettings) {
+    let kinds = text.object("rope_parameters")
+    let local = try RotarySettings(
+      kinds?.object("sliding_attention"), of: text, base: text.number("rope_local_base_freq", default: 10000),
+      positions: positions)
+    guard local.scaling == .none else {
+      throw text.invalid("rope_parameters", expected: "no scaling of sliding_attention")
     }
-    configuration.localRopeBase = try text.number("rope_local_base_freq", default: base.localRopeBase)
-    let flat = try text.number("rope_theta", default: base.globalRopeBase)
-    let global = try RotarySettings(text.object("rope_scaling"), of: text, base: flat)
-    (configuration.globalRopeBase, configuration.globalRopeFactor) = (global.base, global.factor)
-    return configuration
+    let own = kinds?.object("full_attention")
+    let flat = try text.number("rope_theta", default: 1_000_000)
+    let global = try RotarySettings(
+      text.object("rope_scaling") ?? own, of: text, base: own?.number("rope_theta", default: flat) ?? flat,
+      positions: positions)
+    return (local, global)
   }
 
   // MARK: Language
@@ -212,8 +212,17 @@ package struct Gemma3Text: LanguageModel {
   /// The rendered chat of one user turn, as the family's published template writes it; a system line goes before the text.
   static func render(_ turn: ChatTurn, picture: String) -> String {
     let system = turn.system.map { $0 + "\n\n" } ?? ""
-    let text = turn.text.drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed()
-    return "<bos><start_of_turn>user\n\(system)\(picture)\(String(text))<end_of_turn>\n<start_of_turn>model\n"
+    return "<bos><start_of_turn>user\n\(system)\(picture)\(trimmed(turn.text))<end_of_turn>\n<start_of_turn>model\n"
+  }
+
+  /// What Python's `strip` leaves: by code points, as a mark behind a space is one character with it here.
+  private static func trimmed(_ text: String) -> String {
+    func isSpace(_ scalar: Unicode.Scalar) -> Bool {
+      scalar.properties.isWhitespace || (0x1C...0x1F).contains(scalar.value)
+    }
+    let inner = text.unicodeScalars.drop(while: isSpace)
+    guard let last = inner.lastIndex(where: { !isSpace($0) }) else { return "" }
+    return String(inner[...last])
   }
 
   // MARK: Weight names
@@ -222,18 +231,19 @@ package struct Gemma3Text: LanguageModel {
   package init(_ configuration: Configuration, _ weights: WeightLoader) throws(WeightError) {
     var configuration = configuration
     configuration.sizes.cacheType = weights.cacheType
+    let table = "model.embed_tokens.weight"
+    configuration.sizes.tiedHead = try weights.isHeadTied("lm_head.weight", to: table, configuration.sizes)
     settings = configuration
     let sizes = configuration.sizes
     embedding = TokenEmbedding(
-      table: try weights.loading(.table).matrix("model.embed_tokens.weight", [sizes.vocabulary, sizes.hidden]))
+      table: try weights.loading(.table).matrix(table, [sizes.vocabulary, sizes.hidden]))
     var layers: [Layer] = []
     for index in 0..<sizes.layers { layers.append(try Layer(sizes, weights, "model.layers.\(index).")) }
     self.layers = layers
     norm = try weights.offsetNorm("model.norm", sizes.hidden, epsilon: sizes.epsilon)
     head = try weights.head("lm_head.weight", tiedTo: sizes.tiedHead ? embedding.table : nil, sizes)
-    localRotary = RotaryEmbedding(width: sizes.headWidth, base: configuration.localRopeBase)
-    globalRotary = RotaryEmbedding(
-      width: sizes.headWidth, base: configuration.globalRopeBase, factor: configuration.globalRopeFactor)
+    localRotary = RotaryEmbedding(width: sizes.headWidth, configuration.localRope)
+    globalRotary = RotaryEmbedding(width: sizes.headWidth, configuration.globalRope)
     attention = CachedAttention(
       heads: sizes.heads, keyValueHeads: sizes.keyValueHeads, width: sizes.headWidth, scale: configuration.queryScale,
       windows: sizes.windows)

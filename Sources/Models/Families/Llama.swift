@@ -12,15 +12,14 @@ package enum Llama {
       return ModelParts(language: decoder, vision: nil)
     },
     render: { turn in (turn.system.map { $0 + "\n\n" } ?? "") + turn.text },
-    endOfTurn: "</s>")
+    endOfTurn: "</s>", templateMarks: [])
 
   // MARK: Configuration
 
   /// Sizes and rotary settings.
   package struct Configuration: Sendable, Equatable {
     package var sizes: DecoderConfiguration
-    package var ropeBase: Double
-    package var ropeFactor: Double
+    package var rope: RotarySettings
   }
 
   /// Reads `config.json`, or the `text_config` of a larger model, in either of transformers' layouts.
@@ -31,21 +30,21 @@ package enum Llama {
     for key in ["attention_bias", "mlp_bias"] where try text.flag(key, default: false) {
       throw text.invalid(key, expected: "false")
     }
-    let sizes = try DecoderConfiguration(
+    var sizes = try DecoderConfiguration(
       text, root: root,
       defaults: (vocabulary: 32000, hidden: 4096, layers: 32, heads: 32, intermediate: 11008, positions: 2048))
     let rope = try RotarySettings(
-      text.object("rope_parameters") ?? text.object("rope_scaling"), of: text,
-      base: text.number("rope_theta", default: 10000))
-    return Configuration(sizes: sizes, ropeBase: rope.base, ropeFactor: rope.factor)
+      RotarySettings.section(of: text), of: text, base: text.number("rope_theta", default: 10000),
+      positions: sizes.maximumPositions)
+    sizes.maximumPositions = rope.scaling.positions(of: sizes.maximumPositions)
+    return Configuration(sizes: sizes, rope: rope)
   }
 
   // MARK: Weight names
 
   /// The language model under the names that are published.
   static func decoder(_ configuration: Configuration, _ weights: WeightLoader) throws(WeightError) -> Decoder {
-    let rotary = RotaryEmbedding(
-      width: configuration.sizes.headWidth, base: configuration.ropeBase, factor: configuration.ropeFactor)
+    let rotary = RotaryEmbedding(width: configuration.sizes.headWidth, configuration.rope)
     return try Decoder(
       configuration.sizes, rotary: rotary, biases: false, weights: weights, prefix: "model.",
       headName: "lm_head.weight")

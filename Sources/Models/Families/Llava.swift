@@ -13,7 +13,7 @@ package struct Llava: VisionModel {
       let system = turn.system.map { $0 + " " } ?? ""
       return "\(system)USER: \(turn.hasImage ? "<image>\n" : "")\(turn.text) ASSISTANT:"
     },
-    endOfTurn: "</s>")
+    endOfTurn: "</s>", templateMarks: ["<image>", ".upper()", "ASSISTANT:"])
 
   // MARK: Configuration
 
@@ -34,6 +34,7 @@ package struct Llava: VisionModel {
     guard let section = config.object("vision_config") else {
       throw config.invalid("vision_config", expected: "an object")
     }
+    try checkHalves(config)
     let vision = try visionConfiguration(section)
     let layers = try config.integers("vision_feature_layer") ?? [-2]
     guard layers.count == 1 else { throw config.invalid("vision_feature_layer", expected: "one layer") }
@@ -56,6 +57,23 @@ package struct Llava: VisionModel {
       imageToken: Int32(try config.count("image_token_index", default: fallback, atMost: 1 << 24)))
   }
 
+  /// Throws where a half is of another architecture, whose weights may well have the same names.
+  private static func checkHalves(_ config: ConfigReader) throws(ModelError) {
+    for (half, known) in [("vision_config", ["clip_vision_model"]), ("text_config", ["llama", "mistral"])] {
+      guard let section = config.object(half), let type = try section.text("model_type"), !known.contains(type) else {
+        continue
+      }
+      throw section.invalid("model_type", expected: known.map { "\"\($0)\"" }.joined(separator: " or "))
+    }
+    // Mistral is Llama with a window; texts that are shorter do not see it.
+    if let text = config.object("text_config"), let window = try text.optionalNumber("sliding_window"),
+      try text.text("model_type") == "mistral",
+      window < (try text.number("max_position_embeddings", default: 131_072))
+    {
+      throw text.invalid("sliding_window", expected: "none: sliding windows are not supported in LLaVA")
+    }
+  }
+
   private static func visionConfiguration(_ section: ConfigReader) throws(ModelError) -> VisionTransformerConfiguration
   {
     let name = try section.text("hidden_act") ?? "quick_gelu"
@@ -72,18 +90,39 @@ package struct Llava: VisionModel {
   private static func plan(
     _ settings: ConfigReader, _ vision: VisionTransformerConfiguration
   ) throws(ModelError) -> ImagePlan {
-    let size = settings.object("size")
-    let edge = try size?.count("shortest_edge", default: vision.imageSize) ?? vision.imageSize
-    let crop = settings.object("crop_size")
-    let height = try crop?.count("height", default: vision.imageSize) ?? vision.imageSize
-    let width = try crop?.count("width", default: vision.imageSize) ?? vision.imageSize
-    guard height == vision.imageSize, width == vision.imageSize, edge >= vision.imageSize else {
-      throw settings.invalid(
-        "crop_size", expected: "the tower's image size, \(vision.imageSize), within the shortest edge")
+    guard try !settings.flag("do_pad", default: false) else { throw settings.invalid("do_pad", expected: "false") }
+    let side = vision.imageSize
+    let layout = PatchLayout(size: vision.patchSize)
+    // The tower's side stands in where nothing is said: its files go with it.
+    if let size = settings.object("size"), size.json["shortest_edge"] == nil, size.json["height"] != nil {
+      for key in ["height", "width"] where try size.count(key) != side {
+        throw size.invalid(key, expected: "the tower's image size, \(side)")
+      }
+      return try ImagePlan(settings, sizing: .fixed(height: side, width: side), layout: layout)
     }
-    return try ImagePlan(
-      settings, sizing: .shortestEdge(edge, cropHeight: height, cropWidth: width),
-      layout: PatchLayout(size: vision.patchSize))
+    return try ImagePlan(settings, sizing: try shortestEdge(settings, side), layout: layout)
+  }
+
+  /// The shorter side as long as the file says, and the tower's square of the middle.
+  private static func shortestEdge(_ settings: ConfigReader, _ side: Int) throws(ModelError) -> ImagePlan.Sizing {
+    // An object, or in older files one number.
+    func length(_ key: String, of part: String) throws(ModelError) -> Int {
+      if let object = settings.object(part) { return try object.count(key, default: side) }
+      return try settings.count(part, default: side)
+    }
+    if let longest = settings.object("size")?.json["longest_edge"], !longest.isNull {
+      throw settings.invalid("size", expected: "a shortest edge alone")
+    }
+    let edge = try length("shortest_edge", of: "size")
+    for key in ["height", "width"] where try length(key, of: "crop_size") != side {
+      throw settings.invalid("crop_size", expected: "the tower's image size, \(side)")
+    }
+    guard edge >= side else { throw settings.invalid("size", expected: "at least the tower's image size, \(side)") }
+    let isCropped = try settings.flag("do_center_crop", default: true)
+    guard isCropped || edge == side else {
+      throw settings.invalid("do_center_crop", expected: "true")
+    }
+    return .shortestEdge(edge, cropHeight: side, cropWidth: side)
   }
 
   // MARK: Vision and projector

@@ -7,56 +7,46 @@ package enum Qwen2 {
     modelType: "qwen2",
     load: { ModelParts(language: try load($0), vision: nil) },
     render: {
-      render($0.text, system: $0.system ?? "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.")
+      render($0.text, system: $0.system ?? system)
     },
-    endOfTurn: "<|im_end|>")
+    endOfTurn: "<|im_end|>", templateMarks: ["<|im_start|>", system])
+
+  /// Qwen2.5's system line where none is given.
+  private static let system = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
 
   // MARK: Configuration
 
   /// Sizes and rotary settings.
   package struct Configuration: Sendable, Equatable {
     package var sizes: DecoderConfiguration
-    package var ropeBase: Double
-    /// M-RoPE's sections, empty for plain rotary positions.
-    package var ropeSections: [Int]
+    package var rope: RotarySettings
   }
 
   /// Reads the language model's sizes from `config.json`, flat or nested, in either of transformers' layouts.
   ///
-  /// Defaults are those of transformers' Qwen2Config.
-  package static func configuration(_ root: ConfigReader) throws(ModelError) -> Configuration {
+  /// - Parameter defaults: of what files may leave out: those of transformers' Qwen2Config.
+  package static func configuration(
+    _ root: ConfigReader, defaults: (base: Double, epsilon: Double) = (base: 10000, epsilon: 1e-6)
+  ) throws(ModelError) -> Configuration {
     let text = root.object("text_config") ?? root
-    if try text.flag("use_sliding_window", default: false) {
+    var sizes = try DecoderConfiguration(
+      text, root: root,
+      defaults: (vocabulary: nil, hidden: nil, layers: nil, heads: nil, intermediate: nil, positions: 32768),
+      epsilon: defaults.epsilon)
+    // Layers from this one on slide.
+    let firstWindow = try text.number("max_window_layers", default: 28)
+    let types = try text.texts("layer_types") ?? []
+    guard
+      try !text.flag("use_sliding_window", default: false)
+        || (types.isEmpty ? firstWindow >= Double(sizes.layers) : !types.contains("sliding_attention"))
+    else {
       throw text.invalid("use_sliding_window", expected: "false: sliding windows are not supported in Qwen2")
     }
-    let sizes = try DecoderConfiguration(
-      text, root: root,
-      defaults: (vocabulary: nil, hidden: nil, layers: nil, heads: nil, intermediate: nil, positions: 32768))
-    let rope = try ropeSettings(text, headWidth: sizes.headWidth)
-    return Configuration(sizes: sizes, ropeBase: rope.base, ropeSections: rope.sections)
-  }
-
-  private static func ropeSettings(
-    _ text: ConfigReader, headWidth: Int
-  ) throws(ModelError) -> (base: Double, sections: [Int]) {
-    let settings = text.object("rope_parameters") ?? text.object("rope_scaling")
-    let flat = try text.number("rope_theta", default: 10000)
-    let base = try settings?.number("rope_theta", default: flat) ?? flat
-    guard base > 0 else { throw text.invalid("rope_theta", expected: "a number above 0") }
-    guard let settings else { return (base, []) }
-    var kind = try settings.text("rope_type")
-    if kind == nil { kind = try settings.text("type") }
-    guard ["default", "mrope"].contains(kind ?? "default") else {
-      throw settings.invalid("rope_type", expected: "\"default\" or \"mrope\"")
-    }
-    let sections = try settings.integers("mrope_section") ?? []
-    guard
-      sections.isEmpty
-        || (sections.allSatisfy { (1...headWidth).contains($0) } && sections.reduce(0, +) == headWidth / 2)
-    else {
-      throw settings.invalid("mrope_section", expected: "sizes that sum to half the head width, \(headWidth / 2)")
-    }
-    return (base, sections)
+    let rope = try RotarySettings(
+      RotarySettings.section(of: text), of: text, base: text.number("rope_theta", default: defaults.base),
+      positions: sizes.maximumPositions, headWidth: sizes.headWidth)
+    sizes.maximumPositions = rope.scaling.positions(of: sizes.maximumPositions)
+    return Configuration(sizes: sizes, rope: rope)
   }
 
   // MARK: Prompt
@@ -70,8 +60,7 @@ package enum Qwen2 {
 
   /// The language model under the names that are published.
   static func decoder(_ configuration: Configuration, _ weights: WeightLoader) throws(WeightError) -> Decoder {
-    let rotary = RotaryEmbedding(
-      width: configuration.sizes.headWidth, base: configuration.ropeBase, sections: configuration.ropeSections)
+    let rotary = RotaryEmbedding(width: configuration.sizes.headWidth, configuration.rope)
     return try Decoder(
       configuration.sizes, rotary: rotary, biases: true, weights: weights, prefix: "model.", headName: "lm_head.weight")
   }

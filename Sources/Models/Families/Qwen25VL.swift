@@ -10,12 +10,13 @@ package struct Qwen25VL: TrainableVision {
       return ModelParts(language: model.language, vision: model)
     },
     render: { render($0) },
-    endOfTurn: "<|im_end|>")
+    endOfTurn: "<|im_end|>", templateMarks: ["<|im_start|>", "<|vision_start|>", "You are a helpful assistant."])
 
   /// Its language half alone, as a GGUF file without its mmproj file has it: a plain language model with this template.
   static let languageAlone = ModelFamily(
     modelType: "qwen2", load: Qwen2.family.load,
-    render: { render(ChatTurn(text: $0.text, system: $0.system, hasImage: false)) }, endOfTurn: "<|im_end|>")
+    render: { render(ChatTurn(text: $0.text, system: $0.system, hasImage: false)) }, endOfTurn: "<|im_end|>",
+    templateMarks: family.templateMarks)
 
   // MARK: Configuration
 
@@ -35,7 +36,7 @@ package struct Qwen25VL: TrainableVision {
     guard let section = config.object("vision_config") else {
       throw config.invalid("vision_config", expected: "an object")
     }
-    let language = try Qwen2.configuration(config)
+    let language = try Qwen2.configuration(config, defaults: (base: 1_000_000, epsilon: 1e-5))
     let vision = try visionConfiguration(section)
     let outputs = try section.count("out_hidden_size", default: 3584)
     guard outputs == language.sizes.hidden else {

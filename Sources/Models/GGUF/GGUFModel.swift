@@ -119,7 +119,11 @@ struct GGUFModel: Sendable {
     }
     guard let type = metadata.values[key("rope.scaling.type")]?.string, type != "none" else { return nil }
     let factor = try metadata.number(key("rope.scaling.factor"), default: 1)
-    return .object([("rope_type", .string(type)), ("factor", .number("\(factor)"))])
+    var members: [(key: String, value: JSONValue)] = [("rope_type", .string(type)), ("factor", .number("\(factor)"))]
+    if let original = metadata.values[key("rope.scaling.original_context_length")]?.integer {
+      members.append(("original_max_position_embeddings", .number("\(original)")))
+    }
+    return .object(members)
   }
 
   private func gemma(headWidth: Int) throws(ModelError) -> [(key: String, value: JSONValue)] {

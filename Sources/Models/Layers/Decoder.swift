@@ -50,11 +50,13 @@ package struct Decoder: LanguageModel {
   ) throws(WeightError) {
     var configuration = configuration
     configuration.cacheType = weights.cacheType
+    let table = prefix + "embed_tokens.weight"
+    configuration.tiedHead = try weights.isHeadTied(headName, to: table, configuration)
     self.configuration = configuration
     self.rotary = rotary
     let hidden = configuration.hidden
     embedding = TokenEmbedding(
-      table: try weights.loading(.table).matrix(prefix + "embed_tokens.weight", [configuration.vocabulary, hidden]))
+      table: try weights.loading(.table).matrix(table, [configuration.vocabulary, hidden]))
     var layers: [Layer] = []
     for index in 0..<configuration.layers {
       layers.append(try Layer(configuration, biases, weights, "\(prefix)layers.\(index)."))

@@ -22,9 +22,11 @@ package struct DecoderConfiguration: Sendable, Equatable {
   /// - Parameters:
   ///   - text: the language model's settings, within `root` or `root` itself.
   ///   - defaults: of the class, for sizes that a file leaves out; nil where it must name them.
+  ///   - fallback: the norms' epsilon where it leaves that out.
   init(
     _ text: ConfigReader, root: ConfigReader,
-    defaults: (vocabulary: Int?, hidden: Int?, layers: Int?, heads: Int?, intermediate: Int?, positions: Int)
+    defaults: (vocabulary: Int?, hidden: Int?, layers: Int?, heads: Int?, intermediate: Int?, positions: Int),
+    epsilon fallback: Double = 1e-6
   ) throws(ModelError) {
     heads = try text.count("num_attention_heads", default: defaults.heads)
     hidden = try text.count("hidden_size", default: defaults.hidden)
@@ -40,7 +42,7 @@ package struct DecoderConfiguration: Sendable, Equatable {
     layers = try text.count("num_hidden_layers", default: defaults.layers)
     vocabulary = try text.count("vocab_size", default: defaults.vocabulary, atMost: 1 << 24)
     intermediate = try text.count("intermediate_size", default: defaults.intermediate)
-    epsilon = Float(try text.number("rms_norm_eps", default: 1e-6))
+    epsilon = Float(try text.number("rms_norm_eps", default: fallback))
     tiedHead = try root.flag("tie_word_embeddings", default: text.flag("tie_word_embeddings", default: false))
     maximumPositions = try text.count("max_position_embeddings", default: defaults.positions, atMost: 1 << 30)
     windows = Array(repeating: nil, count: layers)

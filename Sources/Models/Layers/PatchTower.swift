@@ -69,7 +69,7 @@ package struct PatchTower: Sendable {
     for index in 0..<sizes.depth { blocks.append(try Self.block(sizes, weights, "\(prefix)blocks.\(index).")) }
     self.blocks = blocks
     // Half of the head turns with the row, half with the column.
-    rotary = RotaryEmbedding(width: sizes.headWidth / 2, base: 10000)
+    rotary = RotaryEmbedding(width: sizes.headWidth / 2, RotarySettings(base: 10000))
   }
 
   private static func block(

@@ -25,9 +25,11 @@ package struct Position: Sendable, Equatable {
 /// cos and sin of the angles that rows are turned by: [rows, width/2] each.
 package typealias RotaryAngles = (cosine: Tensor, sine: Tensor)
 
-/// Rotary position angles: frequency i is θ^(−2i/width), computed in f32 as the reference does.
+/// Rotary position angles: frequency i is θ^(−2i/width), scaled where the model's positions are, in f32 as in the reference.
 package struct RotaryEmbedding: Sendable {
   private let frequencies: [Float]
+  /// What cos and sin are multiplied by.
+  private let attention: Float
   /// Which coordinate turns each frequency; all 0 without M-RoPE.
   private let axes: [Int]
   /// cos and sin of the first positions, [positions, width/2]: the C library takes its time for each.
@@ -37,19 +39,19 @@ package struct RotaryEmbedding: Sendable {
 
   /// - Parameters:
   ///   - width: the head's width; frequencies are width/2.
-  ///   - sections: M-RoPE's sections, which sum to width/2; empty for plain positions.
-  ///   - factor: linear scaling: positions count as if divided by it.
-  package init(width: Int, base: Double, sections: [Int] = [], factor: Double = 1) {
-    frequencies = (0..<width / 2).map { 1 / Float(pow(base, Double(2 * $0) / Double(width))) / Float(factor) }
+  ///   - settings: base, scaling and sections.
+  package init(width: Int, _ settings: RotarySettings) {
+    let frequencies = settings.scaling.frequencies(width: width, base: settings.base)
+    let attention = settings.scaling.attention
+    (self.frequencies, self.attention) = (frequencies, attention)
     axes =
-      sections.isEmpty
+      settings.sections.isEmpty
       ? Array(repeating: 0, count: width / 2)
-      : sections.enumerated().flatMap { index, size in Array(repeating: index % 3, count: size) }
-    let frequencies = frequencies
+      : settings.sections.enumerated().flatMap { index, size in Array(repeating: index % 3, count: size) }
     func table(_ function: (Float) -> Float) -> Tensor {
       Tensor(
         rows: Self.known, columns: frequencies.count,
-        values: (0..<Self.known).flatMap { position in frequencies.map { function(Float(position) * $0) } })
+        values: (0..<Self.known).flatMap { position in frequencies.map { attention * function(Float(position) * $0) } })
     }
     (cosines, sines) = (table { cos($0) }, table { sin($0) })
   }
@@ -73,7 +75,7 @@ package struct RotaryEmbedding: Sendable {
             let turn = Int(position[axis])
             place[i] =
               (0..<Self.known).contains(turn)
-              ? known[turn * axes.count + i] : function(Float(position[axis]) * frequencies[i])
+              ? known[turn * axes.count + i] : attention * function(Float(position[axis]) * frequencies[i])
           }
           place += axes.count
         }

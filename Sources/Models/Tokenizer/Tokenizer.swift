@@ -152,6 +152,9 @@ package struct Tokenizer: Sendable {
   /// Throws where a token has no row in an embedding of this many. Added tokens, such as markers for pictures in a text
   /// model's tokenizer, may lack theirs: they are never drawn, and embed as zeros.
   func check(rows: Int, of folder: String) throws(ModelError) {
+    if let id = parts.prefix.first(where: { $0 >= rows }) {
+      throw ModelError("\(folder): token \(id), which begins every text, has no row in the embedding of \(rows)")
+    }
     guard let id = (rows..<max(rows, count)).first(where: { bytes(of: Int32($0)) != nil && !added.contains(Int32($0)) })
     else { return }
     throw ModelError("\(folder): token \(id) of \(count) has no row in the embedding of \(rows)")

@@ -86,7 +86,9 @@ struct TokenizerSource {
           throw failure("pre_tokenizer", "add_prefix_space false", step["add_prefix_space"])
         }
         isByteLevel = true
-        if step["use_regex"]?.bool ?? true, splitter == nil { splitter = .pattern(try compiled(Self.byteLevelPattern)) }
+        guard step["use_regex"]?.bool ?? true else { continue }
+        guard splitter == nil else { throw failure("pre_tokenizer", "use_regex false behind Split", step["use_regex"]) }
+        splitter = .pattern(try compiled(Self.byteLevelPattern))
       default: throw failure("pre_tokenizer", "one of Split or Metaspace, then perhaps ByteLevel", step["type"])
       }
     }
@@ -108,7 +110,7 @@ struct TokenizerSource {
   }
 
   private func metaspace(_ step: JSONValue) throws(ModelError) -> WordSplitter {
-    guard let mark = step["replacement"]?.string,
+    guard let mark = step["replacement"]?.string, !mark.isEmpty,
       let prepends = WordSplitter.Prepending(rawValue: step["prepend_scheme"]?.string ?? "always")
     else { throw failure("pre_tokenizer", "a replacement and a prepend_scheme", step["prepend_scheme"]) }
     return .marked(Array(mark.utf8), prepends: prepends, splits: step["split"]?.bool ?? true)
@@ -163,8 +165,10 @@ struct TokenizerSource {
   /// A merge is written as `"a b"` or as `["a", "b"]`.
   private static func pair(_ item: JSONValue) -> (String, String)? {
     if let text = item.string {
-      let parts = text.split(separator: " ", omittingEmptySubsequences: false)
-      return parts.count == 2 ? (String(parts[0]), String(parts[1])) : nil
+      // By the byte: a mark that follows the space would make one character with it.
+      let parts = text.utf8.split(separator: 0x20, omittingEmptySubsequences: false)
+      return parts.count == 2
+        ? (String(decoding: parts[0], as: UTF8.self), String(decoding: parts[1], as: UTF8.self)) : nil
     }
     guard let parts = item.array, parts.count == 2, let left = parts[0].string, let right = parts[1].string else {
       return nil
