@@ -11,7 +11,7 @@ void mp_interleave(const float *rows, long stride, long k, float *columns) {
 
 long mp_whole_columns(int format, long k) { return format == MP_Q8 || format == MP_Q4 ? mp_groups(k) * MP_GROUP : k; }
 
-void mp_pack_panel(int format, const float *columns, long k, void *panel) {
+void mp_pack_panel(int format, const float *columns, const float *importance, long k, void *panel) {
   char *out = panel;
   switch (format) {
     case MP_F32: memcpy(out, columns, (size_t)k * 64); break;
@@ -26,7 +26,7 @@ void mp_pack_panel(int format, const float *columns, long k, void *panel) {
         for (int l = 0; l < 16; l++) memset(out + k / 2 * 64 + l * 4 + 2, 0, 2);
       break;
     case MP_Q8: MP_CALL(pack_q8, columns, k, out); break;
-    case MP_Q4: MP_CALL(pack_q4, columns, k, out); break;
+    case MP_Q4: MP_CALL(pack_q4, columns, importance, k, out); break;
   }
 }
 

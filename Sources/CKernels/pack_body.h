@@ -47,9 +47,16 @@ static void ISA(pack_q8)(const float *columns, long k, char *out) {
   }
 }
 
+// How much a value's error counts.
+MP_INLINE v16 ISA(weight_q4)(v16 v, v16 spread, const float *importance, int i) {
+  v16 weight = spread + __builtin_elementwise_abs(v);
+  return importance ? weight * importance[i] : weight;
+}
+
 // Scale and minimum of a group of each lane, w = scale * q - minimum with q in 0 … 15 and minimum >= 0, that miss the
-// values least in squares, large values counting more. Every step refits both to the q that a trial of the scale gives.
-MP_INLINE void ISA(fit_q4)(const float *x, v16 *scale, v16 *minimum) {
+// values least in squares, large values and important columns counting more. Every step refits both to the q that a trial
+// of the scale gives.
+MP_INLINE void ISA(fit_q4)(const float *x, const float *importance, v16 *scale, v16 *minimum) {
   v16 low = {0}, high = {0}, square = {0};
   for (int i = 0; i < MP_GROUP; i++) {
     v16 v = ISA(load16)(x + 16 * i);
@@ -61,11 +68,11 @@ MP_INLINE void ISA(fit_q4)(const float *x, v16 *scale, v16 *minimum) {
   v16 range = high - low, least = ISA(all16)(__builtin_inff());
   *scale = range / 15.0f;
   *minimum = -low;
-  for (int trial = -10; trial <= 10; trial++) {
-    v16 steps = ISA(share16)(ISA(all16)(15.0f + 0.1f * (float)trial), range);
+  for (int trial = -5; trial <= 5; trial++) {
+    v16 steps = ISA(share16)(ISA(all16)(15.0f + 0.2f * (float)trial), range);
     v16 n = {0}, q1 = {0}, q2 = {0}, x1 = {0}, qx = {0};
     for (int i = 0; i < MP_GROUP; i++) {
-      v16 v = ISA(load16)(x + 16 * i), weight = spread + __builtin_elementwise_abs(v);
+      v16 v = ISA(load16)(x + 16 * i), weight = ISA(weight_q4)(v, spread, importance, i);
       v16 q = __builtin_elementwise_rint((v - low) * steps);
       q = __builtin_elementwise_max(__builtin_elementwise_min(q, ISA(all16)(15)), (v16){0});
       v16 wq = weight * q;
@@ -82,7 +89,7 @@ MP_INLINE void ISA(fit_q4)(const float *x, v16 *scale, v16 *minimum) {
     base = ISA(choose16)(above, (v16){0}, base);
     v16 error = {0};
     for (int i = 0; i < MP_GROUP; i++) {
-      v16 v = ISA(load16)(x + 16 * i), weight = spread + __builtin_elementwise_abs(v);
+      v16 v = ISA(load16)(x + 16 * i), weight = ISA(weight_q4)(v, spread, importance, i);
       v16 q = __builtin_elementwise_rint((v - low) * steps);
       q = __builtin_elementwise_max(__builtin_elementwise_min(q, ISA(all16)(15)), (v16){0});
       v16 miss = ISA(fma16)(own, q, base) - v;
@@ -96,10 +103,10 @@ MP_INLINE void ISA(fit_q4)(const float *x, v16 *scale, v16 *minimum) {
 }
 
 // Up to eight groups: their scales and minima become bytes of one half each, then the columns are rounded again.
-static void ISA(pack_q4_block)(const float *columns, int groups, char *out) {
+static void ISA(pack_q4_block)(const float *columns, const float *importance, int groups, char *out) {
   v16 scale[MP_GROUPS_A_BLOCK], minimum[MP_GROUPS_A_BLOCK], d = {0}, m = {0};
   for (int g = 0; g < groups; g++) {
-    ISA(fit_q4)(columns + g * 16 * MP_GROUP, &scale[g], &minimum[g]);
+    ISA(fit_q4)(columns + g * 16 * MP_GROUP, importance ? importance + g * MP_GROUP : NULL, &scale[g], &minimum[g]);
     d = __builtin_elementwise_max(d, scale[g]);
     m = __builtin_elementwise_max(m, minimum[g]);
   }
@@ -126,11 +133,12 @@ static void ISA(pack_q4_block)(const float *columns, int groups, char *out) {
   }
 }
 
-static void ISA(pack_q4)(const float *columns, long k, char *out) {
+static void ISA(pack_q4)(const float *columns, const float *importance, long k, char *out) {
   long groups = mp_groups(k);
   for (long g = 0; g < groups; g += MP_GROUPS_A_BLOCK) {
     int some = groups - g < MP_GROUPS_A_BLOCK ? (int)(groups - g) : MP_GROUPS_A_BLOCK;
-    ISA(pack_q4_block)(columns + g * 16 * MP_GROUP, some, out + g / MP_GROUPS_A_BLOCK * MP_Q4_BLOCK);
+    const float *counting = importance ? importance + g * MP_GROUP : NULL;
+    ISA(pack_q4_block)(columns + g * 16 * MP_GROUP, counting, some, out + g / MP_GROUPS_A_BLOCK * MP_Q4_BLOCK);
   }
 }
 

@@ -77,6 +77,16 @@ package struct ModelFiles: Sendable {
     isInvented = true
   }
 
+  /// The same model to be measured with this engine: not kept, and with columns that count alike.
+  func measuring(with engine: Engine) -> ModelFiles { ModelFiles(self, engine) }
+
+  private init(_ files: ModelFiles, _ engine: Engine) {
+    (path, config, gguf, format) = (files.path, files.config, files.gguf, files.format)
+    (cacheType, seed, tower) = (files.cacheType, files.seed, files.tower)
+    (parameters, isInvented) = (files.parameters, files.isInvented)
+    self.engine = engine
+  }
+
   package var family: ModelFamily {
     get throws(ModelError) {
       if let gguf, gguf.language.architecture == "qwen2vl", gguf.vision == nil { return Qwen25VL.languageAlone }
@@ -135,7 +145,8 @@ package struct ModelFiles: Sendable {
   func loader(_ store: WeightStore, rename: @escaping @Sendable (String) -> String = { $0 }) -> WeightLoader {
     let isQuantised = format?.isQuantised ?? store.isQuantised
     var kept: PackedCache?
-    if let engine, let format, format.isQuantised, !isInvented, let folder = PackedCache.standardFolder {
+    let isMeasured = engine?.gauge != nil
+    if let engine, !isMeasured, let format, format.isQuantised, !isInvented, let folder = PackedCache.standardFolder {
       let cache = PackedCache(folder: folder, sources: store.files, format: format, engine)
       kept = cache
       if cache.isEmpty, store.byteCount > 1 << 29 {
@@ -143,7 +154,8 @@ package struct ModelFiles: Sendable {
       }
     }
     return WeightLoader(
-      store, format: format, cacheType: cacheType ?? (isQuantised ? .f16 : .f32), kept: kept, engine,
+      store, format: format, cacheType: cacheType ?? (isQuantised ? .f16 : .f32), kept: kept,
+      importance: format == .q4 && !isMeasured && !isInvented ? ColumnImportance(of: self) : nil, engine,
       parameters: parameters,
       // llama.cpp's converter adds the 1 that Gemma adds to its norms.
       normsHoldOne: gguf != nil, rename: rename)

@@ -3,9 +3,11 @@ import Tensors
 
 /// Weights under the names a model asks for, in the format the engine computes with.
 package struct WeightLoader: Sendable {
-  /// What a weight is for: with q4, tables and vision have q8.
+  /// What a weight is for: with q4, all but the layers' large products have q8.
   enum Part: Sendable {
     case layer
+    /// What keys and values that several heads share are made with: few weights, on which much depends.
+    case keyValue
     /// The table of embeddings and the head.
     case table
     case vision
@@ -19,6 +21,8 @@ package struct WeightLoader: Sendable {
   /// nil where the weights' values are not wanted.
   private let engine: Engine?
   private let kept: PackedCache?
+  /// How much columns count in four bits; nil where they are alike.
+  private let importance: ColumnImportance?
   /// Where the weights are taken up to be trained; nil to compute with them alone.
   private let parameters: ParameterSet?
   /// Whether norms are stored with the 1 that Gemma adds to them.
@@ -30,18 +34,21 @@ package struct WeightLoader: Sendable {
   /// Weights as they are stored; with `parameters`, taken up to be trained.
   package init(_ store: WeightStore, _ engine: Engine?, parameters: ParameterSet? = nil) {
     self.init(
-      store, format: nil, cacheType: .f32, kept: nil, engine, parameters: parameters, normsHoldOne: false
+      store, format: nil, cacheType: .f32, kept: nil, importance: nil, engine, parameters: parameters,
+      normsHoldOne: false
     ) { $0 }
   }
 
   init(
-    _ store: WeightStore, format: WeightFormat?, cacheType: ElementType, kept: PackedCache?, _ engine: Engine?,
-    parameters: ParameterSet?, normsHoldOne: Bool, rename: @escaping @Sendable (String) -> String
+    _ store: WeightStore, format: WeightFormat?, cacheType: ElementType, kept: PackedCache?,
+    importance: ColumnImportance?, _ engine: Engine?, parameters: ParameterSet?, normsHoldOne: Bool,
+    rename: @escaping @Sendable (String) -> String
   ) {
     self.store = store
     self.format = format
     self.cacheType = cacheType
     self.kept = kept
+    self.importance = importance
     self.engine = engine
     self.parameters = parameters
     self.normsHoldOne = normsHoldOne
@@ -61,7 +68,12 @@ package struct WeightLoader: Sendable {
     return copy
   }
 
-  /// The format for a part: four bits are for the layers alone.
+  /// The loader for what keys and values are made with.
+  func keyValues(_ sizes: DecoderConfiguration) -> WeightLoader {
+    sizes.keyValueHeads < sizes.heads ? loading(.keyValue) : self
+  }
+
+  /// The format for a part: four bits are for the layers' large products alone.
   private var partFormat: WeightFormat? { format == .q4 && part != .layer ? .q8 : format }
 
   /// A tensor of this shape as a matrix of its first dimension by the rest, as it is stored.
@@ -97,10 +109,18 @@ package struct WeightLoader: Sendable {
   /// Stored rows, packed; `name` is what they are kept under.
   func packed(_ stored: StoredTensor, _ name: String) -> Weight {
     guard let engine else { return Weight(weighing: stored, as: partFormat) }
-    guard let format = partFormat, let kept else { return Weight(stored, as: partFormat, engine) }
+    guard let format = partFormat, let kept else { return made(stored, name, engine) }
     return kept.weight(name, rows: stored.rows, columns: stored.columns, format: format) {
-      Weight(stored, as: format, engine)
+      made(stored, name, engine)
     }
+  }
+
+  private func made(_ stored: StoredTensor, _ name: String, _ engine: Engine) -> Weight {
+    let columns = partFormat == .q4 && stored.nearestFormat != .q4 ? importance?.of(name) : nil
+    let weight = Weight(
+      stored, as: partFormat, importance: columns?.count == stored.columns ? columns : nil, engine)
+    if part == .layer { engine.gauge?.watch(weight, as: name) }
+    return weight
   }
 
   /// Marks a tensor as known though nothing computes with it.

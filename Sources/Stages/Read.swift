@@ -79,12 +79,7 @@ private struct ShardList {
           throw RunFailure(.unreadable, "read: \(path): expected a tar file, found a folder")
         }
       } else {
-        guard fstat(STDIN_FILENO, &status) == 0 else {
-          throw RunFailure(.unreadable, "read: standard input: \(String(cString: strerror(errno)))")
-        }
-        guard status.st_mode & S_IFMT != S_IFDIR else {
-          throw RunFailure(.unreadable, "read: standard input: expected a tar file, found a folder")
-        }
+        status = try Self.standardInput()
       }
       let isFile = status.st_mode & S_IFMT == S_IFREG
       if times != 1, !isFile {
@@ -95,6 +90,22 @@ private struct ShardList {
       }
       if isFile { byteCount += Int(status.st_size) }
     }
+  }
+
+  /// What standard input is, where it can be read.
+  private static func standardInput() throws(RunFailure) -> stat {
+    var status = stat()
+    guard fstat(STDIN_FILENO, &status) == 0 else {
+      throw RunFailure(.unreadable, "read: standard input: \(String(cString: strerror(errno)))")
+    }
+    // As one that was closed is: the tool has put something in its place.
+    guard fcntl(STDIN_FILENO, F_GETFL) & O_ACCMODE != O_WRONLY else {
+      throw RunFailure(.unreadable, "read: standard input: \(String(cString: strerror(EBADF)))")
+    }
+    guard status.st_mode & S_IFMT != S_IFDIR else {
+      throw RunFailure(.unreadable, "read: standard input: expected a tar file, found a folder")
+    }
+    return status
   }
 }
 

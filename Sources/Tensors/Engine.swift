@@ -7,6 +7,8 @@ package final class Engine: @unchecked Sendable {
   package let threads: Int
   /// What operations are recorded on; nil in inference.
   package let tape: Tape?
+  /// What looks on as products are computed; nil but where weights are weighed.
+  package let gauge: InputGauge?
   private let pool: Pool
 
   private final class Pool {
@@ -21,16 +23,21 @@ package final class Engine: @unchecked Sendable {
     self.threads = max(1, threads)
     pool = Pool(threads: self.threads)
     tape = nil
+    gauge = nil
   }
 
-  private init(_ engine: Engine, tape: Tape?) {
+  private init(_ engine: Engine, tape: Tape?, gauge: InputGauge?) {
     threads = engine.threads
     pool = engine.pool
     self.tape = tape
+    self.gauge = gauge
   }
 
   /// The same threads, with operations recorded on this tape.
-  package func recording(on tape: Tape?) -> Engine { Engine(self, tape: tape) }
+  package func recording(on tape: Tape?) -> Engine { Engine(self, tape: tape, gauge: gauge) }
+
+  /// The same threads, with the inputs of products measured.
+  package func measuring(with gauge: InputGauge) -> Engine { Engine(self, tape: tape, gauge: gauge) }
 
   /// Work below so many multiplications is done before another thread has begun.
   private static let smallWork = 100_000

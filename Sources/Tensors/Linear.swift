@@ -21,6 +21,7 @@ package struct Linear: Sendable {
 
 /// The products of one x with several weights of one width, in one go: x [rows, inputs] → [rows, outputs] each.
 package func products(of x: Tensor, with layers: [Linear], _ engine: Engine) -> [Tensor] {
+  if let gauge = engine.gauge { for layer in layers { gauge.add(x, readBy: layer.weight) } }
   guard layers.contains(where: { $0.weight.parameter != nil }) || engine.tape != nil else {
     return forward(x, layers, engine)
   }

@@ -23,7 +23,7 @@ package final class PackedCache: Sendable {
   }
 
   /// Bump when panels change.
-  private static let layout = "massv-pipe panels 1"
+  private static let layout = "massv-pipe panels 2"
 
   /// - Parameters:
   ///   - folder: where such files are kept; it is made when the first is.

@@ -64,8 +64,11 @@ package final class Weight: @unchecked Sendable {
   ///
   /// - Parameters:
   ///   - format: nil for the one that is nearest to how they are stored.
+  ///   - importance: how much a column's error counts where that decides about scales; nil for all alike.
   ///   - engine: whose threads share the work.
-  package convenience init(_ stored: StoredTensor, as format: WeightFormat? = nil, _ engine: Engine) {
+  package convenience init(
+    _ stored: StoredTensor, as format: WeightFormat? = nil, importance: [Float]? = nil, _ engine: Engine
+  ) {
     let format = format ?? stored.nearestFormat
     let count = format.byteCount(rows: stored.rows, columns: stored.columns)
     let storage = TensorStorage(count: (count + 3) / 4)
@@ -73,7 +76,11 @@ package final class Weight: @unchecked Sendable {
     let panelBytes = mp_panel_bytes(format.number, stored.columns)
     let panels = (stored.rows + 15) / 16
     let distinct = min(panels, (stored.period ?? stored.rows + 15) / 16)
-    engine.parallel(distinct) { panel in stored.pack(panel, as: format, to: out + panel * panelBytes, panelBytes) }
+    let padding = max(0, mp_whole_columns(format.number, stored.columns) - stored.columns)
+    let importance = importance.map { $0 + repeatElement(0, count: padding) }
+    engine.parallel(distinct) { panel in
+      stored.pack(panel, as: format, importance, to: out + panel * panelBytes, panelBytes)
+    }
     engine.parallel(panels - distinct) { index in
       let panel = distinct + index
       (out + panel * panelBytes).copyMemory(from: out + panel % distinct * panelBytes, byteCount: panelBytes)
@@ -135,7 +142,7 @@ extension StoredTensor {
 
   /// Packs 16 rows; those beyond the last are zeros.
   fileprivate func pack(
-    _ panel: Int, as format: WeightFormat, to out: UnsafeMutableRawPointer, _ panelBytes: Int
+    _ panel: Int, as format: WeightFormat, _ importance: [Float]?, to out: UnsafeMutableRawPointer, _ panelBytes: Int
   ) {
     let present = panel * 16..<min(rows, panel * 16 + 16)
     if case .blocks(let number, _, _) = encoding, exactFormat(number) == format {
@@ -151,7 +158,7 @@ extension StoredTensor {
       wide.update(repeating: 0, count: 16 * whole)
       for row in present { copyRow(row, to: wide + row % 16 * whole) }
       mp_interleave(wide, whole, whole, wide + 16 * whole)
-      mp_pack_panel(format.number, wide + 16 * whole, columns, out)
+      mp_pack_panel(format.number, wide + 16 * whole, importance, columns, out)
     }
   }
 }

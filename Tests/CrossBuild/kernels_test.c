@@ -99,7 +99,7 @@ static void pack(long k, void *out) {
   float *columns = room(16 * whole * 4);
   for (long p = 0; p < PANELS; p++) {
     mp_interleave(weights_now + p * 16 * whole, whole, whole, columns);
-    mp_pack_panel(format_now, columns, k, (char *)out + p * bytes);
+    mp_pack_panel(format_now, columns, NULL, k, (char *)out + p * bytes);
   }
   free(columns);
 }

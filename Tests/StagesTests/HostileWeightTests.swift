@@ -5,11 +5,13 @@ import Pipeline
 import Tensors
 import Testing
 
-/// One value of a tensor, or all, exchanged for a bfloat16 that is no number.
+/// Some values of a tensor, or all, exchanged for a bfloat16, such as one that is no number.
 private struct Damage: CustomTestStringConvertible {
   let tensor: String
   /// Where in the tensor, nil for everywhere.
   let index: Int?
+  /// How many from there.
+  var count = 1
   let bits: UInt16
   var testDescription: String { "\(tensor) \(index.map { "at \($0)" } ?? "everywhere") \(String(bits, radix: 16))" }
 
@@ -27,7 +29,7 @@ private struct Damage: CustomTestStringConvertible {
     try #require(entry.type == .bf16)
     let place = file.bytes(entry)
     let start = try #require(place.baseAddress) - (try #require(file.file.bytes.baseAddress))
-    for value in index.map({ $0..<$0 + 1 }) ?? 0..<place.count / 2 {
+    for value in index.map({ $0..<$0 + count }) ?? 0..<place.count / 2 {
       bytes[start + 2 * value] = UInt8(bits & 0xFF)
       bytes[start + 2 * value + 1] = UInt8(bits >> 8)
     }
@@ -131,7 +133,12 @@ private let drawn = "temperature=0.7 top-p=0.9 top-k=20"
     let damage = Damage(tensor: "model.embed_tokens.weight", index: 64 * token + 11, bits: Damage.nan)
     let folder = try damage.copy(of: Place.target, scratch)
     let found = ids(try lines(target: folder, weights: weights, sampling: greedy, scratch))
-    #expect(found == sound && used.count > 4)
+    // What four bits make of a model depends on all its tokens: beside one whose row there is nothing.
+    let nothing = Damage(tensor: "model.embed_tokens.weight", index: 64 * token, count: 64, bits: 0)
+    let without = try nothing.copy(of: Place.target, scratch, named: "without")
+    let beside = ids(try lines(target: without, weights: weights, sampling: greedy, scratch))
+    #expect(found == beside && !beside.joined().contains(token) && Set(beside.joined()).count > 4)
+    #expect(weights == "q4" || found == sound)
   }
 
   /// A drafter may be wrong in any way: the target's answers are its own.

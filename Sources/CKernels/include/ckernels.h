@@ -46,8 +46,9 @@ enum { MP_PANELS_A_TILE = 4 };
 long mp_panel_bytes(int format, long k);
 /// `k`, in whole groups of columns where the format has groups.
 long mp_whole_columns(int format, long k);
-/// A panel of [mp_whole_columns][16] floats.
-void mp_pack_panel(int format, const float *columns, long k, void *panel);
+/// A panel of [mp_whole_columns][16] floats. `importance` says how much a column's error counts, in formats that choose
+/// scales by errors: mp_whole_columns numbers from 0, or NULL for all alike.
+void mp_pack_panel(int format, const float *columns, const float *importance, long k, void *panel);
 /// The `k` weights of one lane of a panel.
 void mp_unpack_row(int format, const void *panel, int lane, long k, float *out);
 

@@ -121,8 +121,8 @@ package struct Gemma3Text: LanguageModel {
       inputNorm = try norm(prefix + "input_layernorm", sizes.hidden)
       queryKeyValue = [
         try weights.linear(attention + "q_proj", queryWidth, sizes.hidden, bias: false),
-        try weights.linear(attention + "k_proj", keyWidth, sizes.hidden, bias: false),
-        try weights.linear(attention + "v_proj", keyWidth, sizes.hidden, bias: false),
+        try weights.keyValues(sizes).linear(attention + "k_proj", keyWidth, sizes.hidden, bias: false),
+        try weights.keyValues(sizes).linear(attention + "v_proj", keyWidth, sizes.hidden, bias: false),
       ]
       queryNorm = try norm(attention + "q_norm", sizes.headWidth)
       keyNorm = try norm(attention + "k_norm", sizes.headWidth)

@@ -18,8 +18,8 @@ package struct Decoder: LanguageModel {
       inputNorm = try weights.norm(prefix + "input_layernorm", sizes.hidden, epsilon: sizes.epsilon)
       queryKeyValue = [
         try weights.linear(attention + "q_proj", queryWidth, sizes.hidden, bias: biases),
-        try weights.linear(attention + "k_proj", keyWidth, sizes.hidden, bias: biases),
-        try weights.linear(attention + "v_proj", keyWidth, sizes.hidden, bias: biases),
+        try weights.keyValues(sizes).linear(attention + "k_proj", keyWidth, sizes.hidden, bias: biases),
+        try weights.keyValues(sizes).linear(attention + "v_proj", keyWidth, sizes.hidden, bias: biases),
       ]
       output = try weights.linear(attention + "o_proj", sizes.hidden, queryWidth, bias: false)
       postNorm = try weights.norm(prefix + "post_attention_layernorm", sizes.hidden, epsilon: sizes.epsilon)
