@@ -23,6 +23,18 @@ func aModelsFileThatIsNoFileIsNotWaitedFor(file: String) throws {
   #expect(outcome.status == 66 && outcome.errors.contains("expected a regular file"), "\(outcome.errors)")
 }
 
+/// A template decides about a message alone.
+@Test func aTemplateThatIsNoFileIsNotWaitedFor() throws {
+  let scratch = try ScratchFolder()
+  let script = """
+    cp -r Tests/Fixtures/models/random-target $OUT/model; mkfifo $OUT/model/chat_template.jinja
+    timeout -k 2 20 $TOOL run pipelines/caption.pipe target=$OUT/model draft=none max-tokens=2 --limit 1 \
+      < Tests/Fixtures/shapes.tar > $OUT/a
+    """
+  let outcome = try Command.shell(script, scratch: scratch.path)
+  #expect(outcome.status == 0 && outcome.errors == "", "\(outcome.errors)")
+}
+
 /// A drafter that computes no numbers changes no answer, and is said to be of no use.
 @Test(arguments: ["temperature=0", "temperature=1", "temperature=0 gamma=3"])
 func aDrafterOfNoNumbersIsNamed(settings: String) throws {

@@ -66,9 +66,12 @@ private func llava(_ file: String, _ changes: [String: Any]) throws -> Llava {
 }
 
 @Test func llavasHalvesAreThoseItKnows() throws {
-  _ = try llava("config.json", ["text_config": ["model_type": "mistral"]])
+  let all = try llava("config.json", ["text_config": ["model_type": "mistral", "sliding_window": NSNull()]])
+  #expect(all.configuration.language.sizes.maximumPositions > 8)
+  // Within the window it is as if there were none.
+  let some = try llava("config.json", ["text_config": ["model_type": "mistral", "sliding_window": 8]])
+  #expect(some.configuration.language.sizes.maximumPositions == 8)
   for wrong: [String: Any] in [
     ["text_config": ["model_type": "granite"]], ["vision_config": ["model_type": "siglip_vision_model"]],
-    ["text_config": ["model_type": "mistral", "sliding_window": 8]],
   ] { #expect(throws: ModelError.self, "\(wrong)") { try llava("config.json", wrong) } }
 }

@@ -52,7 +52,7 @@ package struct Llava: VisionModel {
     }
     let fallback = try config.count("image_token_id", default: 32000, atMost: 1 << 24)
     return Configuration(
-      language: try Llama.configuration(config), vision: vision, depth: depth,
+      language: try language(config), vision: vision, depth: depth,
       dropsClassToken: strategy == "default", projectorActivation: projectorActivation,
       imageToken: Int32(try config.count("image_token_index", default: fallback, atMost: 1 << 24)))
   }
@@ -65,13 +65,16 @@ package struct Llava: VisionModel {
       }
       throw section.invalid("model_type", expected: known.map { "\"\($0)\"" }.joined(separator: " or "))
     }
-    // Mistral is Llama with a window; texts that are shorter do not see it.
-    if let text = config.object("text_config"), let window = try text.optionalNumber("sliding_window"),
-      try text.text("model_type") == "mistral",
-      window < (try text.number("max_position_embeddings", default: 131_072))
-    {
-      throw text.invalid("sliding_window", expected: "none: sliding windows are not supported in LLaVA")
+  }
+
+  /// The half that speaks. Mistral is Llama with a window: within it, it is the same.
+  private static func language(_ config: ConfigReader) throws(ModelError) -> Llama.Configuration {
+    var language = try Llama.configuration(config)
+    if let text = config.object("text_config"), try text.text("model_type") == "mistral" {
+      let window = try text.count("sliding_window", default: language.sizes.maximumPositions, atMost: 1 << 30)
+      language.sizes.maximumPositions = min(language.sizes.maximumPositions, window)
     }
+    return language
   }
 
   private static func visionConfiguration(_ section: ConfigReader) throws(ModelError) -> VisionTransformerConfiguration
