@@ -38,7 +38,7 @@ struct Tally: Sendable {
       Self.count(round.examined, &examinedAt)
       Self.count(round.accepted, &acceptedAt)
     }
-    acceptedAt += repeatElement(0, count: examinedAt.count - acceptedAt.count)
+    acceptedAt += repeatElement(0, count: max(0, examinedAt.count - acceptedAt.count))
     seconds.add(outcome.seconds)
     isIdentical = isIdentical && outcome.isIdentical
     if histogram == nil, outcome.distances != nil { histogram = Histogram() }

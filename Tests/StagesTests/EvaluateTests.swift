@@ -79,6 +79,7 @@ import Testing
     let records = try #require(line["records"]?.int)
     #expect(accepted == integers(line, "accepted_by_position").reduce(0, +))
     let examined = integers(line, "examined_by_position")
+    #expect(integers(line, "accepted_by_position").count == examined.count)
     #expect(examined == examined.sorted(by: >) && examined.reduce(0, +) <= drafted)
     // Unless a proposal ended an answer, each round adds a token of the target's own.
     #expect(((accepted + rounds - records)...(accepted + rounds)).contains(tokens - records))
