@@ -131,6 +131,15 @@ package struct ImagePlan: Sendable, Equatable {
     return target
   }
 
+  /// The patches of the largest picture that becomes at most so many visual tokens, where the plan leaves a choice.
+  package func mostPatches(visualTokens: Int = .max) -> Int {
+    switch sizing {
+    case .own(let factor, _, let most): min(most / factor / factor, visualTokens) * layout.merge * layout.merge
+    case .fixed(let height, let width), .shortestEdge(_, let height, let width):
+      height / layout.size * (width / layout.size)
+    }
+  }
+
   private func unboundedTarget(height: Int, width: Int) throws(ModelError) -> Target {
     switch sizing {
     case .own(let factor, let minimum, let maximum):

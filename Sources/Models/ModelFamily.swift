@@ -27,6 +27,8 @@ package protocol VisionModel: Sendable {
   var imageToken: Int32 { get }
   /// Every product of the tower and the projector.
   var linears: [Linear] { get }
+  /// How wide a patch's row is in the tower, and what a feed-forward network makes of it in between.
+  var towerWidths: (hidden: Int, inner: Int) { get }
   /// What stands for the picture in a rendered prompt.
   var placeholder: String { get }
   /// Every token that has to do with pictures: what a text-only drafter does not see.
@@ -56,6 +58,13 @@ extension VisionModel {
 
   /// How many visual tokens a picture becomes.
   package func visualTokens(_ grid: PatchGrid) -> Int { visualGrid(grid).count }
+
+  /// Bytes that the encoder takes for a picture of so many patches, beside its weights.
+  package func passBytes(patches: Int) -> Int {
+    let (hidden, inner) = towerWidths
+    // The patches; a row, its query, key and value, and what attention makes of them.
+    return 4 * (patches * (imagePlan.layout.width + 5 * hidden) + min(patches, bandRows) * inner)
+  }
 
   /// One token after the other.
   package func positions(_ tokens: [Int32], grid: PatchGrid?) -> (positions: [Position], next: Int) {

@@ -6,8 +6,8 @@ package struct WeightLoader: Sendable {
   /// What a weight is for: with q4, all but the layers' large products have q8.
   enum Part: Sendable {
     case layer
-    /// What keys and values that several heads share are made with: few weights, on which much depends.
-    case keyValue
+    /// A layer's products of few weights on which much depends.
+    case sensitive
     /// The table of embeddings and the head.
     case table
     case vision
@@ -68,9 +68,15 @@ package struct WeightLoader: Sendable {
     return copy
   }
 
-  /// The loader for what keys and values are made with.
+  /// The loader for what keys and values are made with: few weights where several heads share them.
   func keyValues(_ sizes: DecoderConfiguration) -> WeightLoader {
-    sizes.keyValueHeads < sizes.heads ? loading(.keyValue) : self
+    sizes.keyValueHeads < sizes.heads ? loading(.sensitive) : self
+  }
+
+  /// The loader for the gate and what it lets through. Where most weights are the table's, with eight bits anyway, four save
+  /// little here and cost most: of Gemma 3 270M's perplexity 4 %, for a twelfth of its bytes.
+  func gates(_ sizes: DecoderConfiguration) -> WeightLoader {
+    sizes.vocabulary * sizes.hidden > sizes.layerWeights ? loading(.sensitive) : self
   }
 
   /// The format for a part: four bits are for the layers' large products alone.

@@ -80,7 +80,8 @@ struct Inspect: ParsableCommand {
     let pictures: String =
       switch plan.sizing {
       case .own(let factor, let least, let most):
-        "\(least) to \(most) pixels, \(least / factor / factor) to \(most / factor / factor) visual tokens"
+        "\(least) to \(most) pixels, \(least / factor / factor) to \(most / factor / factor) visual tokens; "
+          + "\(megabytes(vision.passBytes(patches: plan.mostPatches()))) to encode the largest"
       case .fixed(let height, let width): "resized to \(width)×\(height)"
       case .shortestEdge(let edge, let height, let width):
         "shorter side \(edge), \(width)×\(height) cut from the middle"
@@ -109,14 +110,21 @@ struct Inspect: ParsableCommand {
     return [("MASSV drafter", "for targets of \(family) with features of \(try massv.count("vision_width"))\(trained)")]
   }
 
-  /// Packed weights, caches of four records of 1,024 prompt tokens and 128 more, and what a pass of the prompt needs.
+  /// Packed weights, caches and pictures of four records of 1,024 prompt tokens and 128 more, and what reading the picture
+  /// and the prompt of one of them takes: the memory of the one is kept for the other.
   private func memory(_ target: TargetModel) -> [(String, String)] {
     let sizes = target.language.configuration
     let weights =
       target.language.memoryBytes + (target.vision?.linears.reduce(0) { $0 + $1.weight.byteCount } ?? 0)
       + ((try? FileManager.default.attributesOfItem(atPath: model + "/projector.safetensors"))?[.size] as? Int ?? 0)
     let caches = 4 * sizes.cacheBytes(tokens: 1024 + 128)
-    let pass = 1024 * (4 * sizes.hidden + 3 * sizes.intermediate) * 4 + sizes.vocabulary * 6 * 4
+    var pass = target.language.passBytes(tokens: 1024)
+    if let vision = target.vision {
+      let patches = vision.imagePlan.mostPatches(visualTokens: 1024)
+      let merge = vision.imagePlan.layout.merge
+      pass +=
+        vision.passBytes(patches: patches) + 4 * 4 * patches / merge / merge * (vision.featureWidth + sizes.hidden)
+    }
     return [
       ("in memory", "\(megabytes(weights)) of weights as \(self.weights)"),
       (
@@ -127,8 +135,12 @@ struct Inspect: ParsableCommand {
     ]
   }
 
-  /// The tool itself with its libraries, tokenizer and buffers.
-  private static let process = 40_000_000
+  /// The tool itself with its libraries and the tokenizer, which are here as they are in a run, and a run's buffers.
+  private static var process: Int {
+    var usage = rusage()
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    return usage.ru_maxrss * 1024 + 16_000_000
+  }
 
   private func megabytes(_ bytes: Int) -> String { String(format: "%.1f MB", Double(bytes) / 1e6) }
 }

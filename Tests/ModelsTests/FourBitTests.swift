@@ -1,7 +1,8 @@
 import Foundation
-import Models
 import Tensors
 import Testing
+
+@testable import Models
 
 private let folder =
   URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path
@@ -26,4 +27,21 @@ private func layers(_ name: String, threads: Int) throws -> [Weight] {
   let exact = try TargetModel(ModelFiles(path: folder + name, format: .f32)).language.layerLinears[6].weight
   let values = Tensor(rows: exact.rows, columns: exact.columns, values: exact.values)
   #expect(Weight(StoredTensor(values), as: .q4, Engine(threads: 1)).values != one[6].values)
+}
+
+/// Where most weights are the table's, the gates have eight bits: sizes of Gemma 3 270M, and with a table as large as its layers.
+@Test(arguments: [(262_144, WeightFormat.q8), (156_672, .q4)]) func gatesAreExactBesideALargeTable(
+  vocabulary: Int, expected: WeightFormat
+) throws {
+  let sizes = DecoderConfiguration(
+    vocabulary: vocabulary, hidden: 640, layers: 18, heads: 4, keyValueHeads: 1, headWidth: 256, intermediate: 2048,
+    epsilon: 1e-6, tiedHead: true, maximumPositions: 32768, windows: [])
+  let store = WeightStore(inventing: "zeros") { _, shape in
+    StoredTensor(Tensor.zeros(rows: shape[0], columns: shape[1]))
+  }
+  let loader = WeightLoader(
+    store, format: .q4, cacheType: .f32, kept: nil, importance: nil, nil, parameters: nil, normsHoldOne: false
+  ) { $0 }
+  #expect(try loader.gates(sizes).matrix("gate", [64, 64]).format == expected)
+  #expect(try loader.matrix("down", [64, 64]).format == .q4)
 }

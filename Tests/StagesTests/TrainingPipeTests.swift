@@ -154,7 +154,7 @@ import Testing
     // Batches of one: such a record is a batch without anything to learn, and no end.
     let (single, name) = (Meter(), scratch.file("single"))
     let steps = "save=\"\(name)\" log=\"\(scratch.file("log2"))\" steps=3 objective=kl"
-    let ones = try pipe(scratch.file("some.tar"), train: steps).replacing("batch size=16", with: "batch size=1")
+    let ones = pipe(scratch.file("some.tar"), train: steps).replacing("batch size=16", with: "batch size=1")
     #expect(try run(ones, meter: single) == nil)
     #expect(single.reading["records"] - single.reading["failed"] == 3 && single.reading["failed"] >= 2)
     // Another answer, of which none is kept, takes the old one's distributions with it.

@@ -91,6 +91,9 @@ package struct Gemma3: TrainableVision {
   private let projection: Linear
 
   package var featureWidth: Int { configuration.vision.hidden }
+  package var towerWidths: (hidden: Int, inner: Int) {
+    (configuration.vision.hidden, configuration.vision.intermediate)
+  }
   package var summary: String {
     let sizes = configuration.vision
     return "SigLIP, \(sizes.layers) blocks of \(sizes.hidden), \(sizes.side)² patches pooled by \(configuration.pool)²"

@@ -106,8 +106,7 @@ package struct Gemma3Text: LanguageModel {
     let output: Linear
     let postAttentionNorm: RMSNorm
     let preFeedForwardNorm: RMSNorm
-    let gateUp: [Linear]
-    let down: Linear
+    let feedForward: GatedFeedForward
     let postFeedForwardNorm: RMSNorm
 
     init(_ sizes: DecoderConfiguration, _ weights: WeightLoader, _ prefix: String) throws(WeightError) {
@@ -129,15 +128,14 @@ package struct Gemma3Text: LanguageModel {
       output = try weights.linear(attention + "o_proj", sizes.hidden, queryWidth, bias: false)
       postAttentionNorm = try norm(prefix + "post_attention_layernorm", sizes.hidden)
       preFeedForwardNorm = try norm(prefix + "pre_feedforward_layernorm", sizes.hidden)
-      gateUp = [
-        try weights.linear(mlp + "gate_proj", sizes.intermediate, sizes.hidden, bias: false),
-        try weights.linear(mlp + "up_proj", sizes.intermediate, sizes.hidden, bias: false),
-      ]
-      down = try weights.linear(mlp + "down_proj", sizes.hidden, sizes.intermediate, bias: false)
+      feedForward = GatedFeedForward(
+        gate: try weights.gates(sizes).linear(mlp + "gate_proj", sizes.intermediate, sizes.hidden, bias: false),
+        up: try weights.gates(sizes).linear(mlp + "up_proj", sizes.intermediate, sizes.hidden, bias: false),
+        down: try weights.linear(mlp + "down_proj", sizes.hidden, sizes.intermediate, bias: false), .geluTanh)
       postFeedForwardNorm = try norm(prefix + "post_feedforward_layernorm", sizes.hidden)
     }
 
-    var linears: [Linear] { queryKeyValue + [output] + gateUp + [down] }
+    var linears: [Linear] { queryKeyValue + [output] + feedForward.linears }
   }
 
   private let settings: Configuration
@@ -184,9 +182,8 @@ package struct Gemma3Text: LanguageModel {
     rotate(key, heads: sizes.keyValueHeads, cosine: angles.cosine, sine: angles.sine, engine)
     let mixed = attention(query, key, parts[2], layer: index, spans: spans, engine)
     let seen = adding(asked(x), layer.postAttentionNorm(layer.output(mixed, engine), engine), engine)
-    let inner = products(of: layer.preFeedForwardNorm(seen, engine), with: layer.gateUp, engine)
-    Activation.geluTanh.multiply(inner[0], inner[1], engine)
-    return adding(seen, layer.postFeedForwardNorm(layer.down(inner[0], engine), engine), engine)
+    let changed = layer.feedForward(seen, norm: layer.preFeedForwardNorm, engine)
+    return adding(seen, layer.postFeedForwardNorm(changed, engine), engine)
   }
 
   /// Norms each head of each row.

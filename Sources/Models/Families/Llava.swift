@@ -141,6 +141,9 @@ package struct Llava: VisionModel {
   private let projectorOut: Linear
 
   package var featureWidth: Int { configuration.vision.hidden }
+  package var towerWidths: (hidden: Int, inner: Int) {
+    (configuration.vision.hidden, configuration.vision.intermediate)
+  }
   package var summary: String {
     let sizes = configuration.vision
     return "CLIP, \(sizes.layers) blocks of \(sizes.hidden), the state behind block \(configuration.depth)"

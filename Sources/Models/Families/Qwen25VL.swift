@@ -80,6 +80,9 @@ package struct Qwen25VL: TrainableVision {
   package let tower: PatchTower
   package var imagePlan: ImagePlan { configuration.imagePlan }
   package var featureWidth: Int { configuration.vision.featureWidth }
+  package var towerWidths: (hidden: Int, inner: Int) {
+    (configuration.vision.hidden, 2 * configuration.vision.intermediate)
+  }
   package var summary: String {
     let sizes = configuration.vision
     return

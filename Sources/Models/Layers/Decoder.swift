@@ -7,8 +7,7 @@ package struct Decoder: LanguageModel {
     let queryKeyValue: [Linear]
     let output: Linear
     let postNorm: RMSNorm
-    let gateUp: [Linear]
-    let down: Linear
+    let feedForward: GatedFeedForward
 
     init(_ sizes: DecoderConfiguration, _ biases: Bool, _ weights: WeightLoader, _ prefix: String) throws(WeightError) {
       let queryWidth = sizes.heads * sizes.headWidth
@@ -23,14 +22,13 @@ package struct Decoder: LanguageModel {
       ]
       output = try weights.linear(attention + "o_proj", sizes.hidden, queryWidth, bias: false)
       postNorm = try weights.norm(prefix + "post_attention_layernorm", sizes.hidden, epsilon: sizes.epsilon)
-      gateUp = [
-        try weights.linear(mlp + "gate_proj", sizes.intermediate, sizes.hidden, bias: false),
-        try weights.linear(mlp + "up_proj", sizes.intermediate, sizes.hidden, bias: false),
-      ]
-      down = try weights.linear(mlp + "down_proj", sizes.hidden, sizes.intermediate, bias: false)
+      feedForward = GatedFeedForward(
+        gate: try weights.gates(sizes).linear(mlp + "gate_proj", sizes.intermediate, sizes.hidden, bias: false),
+        up: try weights.gates(sizes).linear(mlp + "up_proj", sizes.intermediate, sizes.hidden, bias: false),
+        down: try weights.linear(mlp + "down_proj", sizes.hidden, sizes.intermediate, bias: false), .silu)
     }
 
-    var linears: [Linear] { queryKeyValue + [output] + gateUp + [down] }
+    var linears: [Linear] { queryKeyValue + [output] + feedForward.linears }
   }
 
   package let configuration: DecoderConfiguration
@@ -96,9 +94,7 @@ package struct Decoder: LanguageModel {
     rotate(key, heads: configuration.keyValueHeads, cosine: angles.cosine, sine: angles.sine, engine)
     let mixed = attention(query, key, parts[2], layer: index, spans: spans, engine)
     let seen = adding(asked(x), layer.output(mixed, engine), engine)
-    let inner = products(of: layer.postNorm(seen, engine), with: layer.gateUp, engine)
-    Activation.silu.multiply(inner[0], inner[1], engine)
-    return adding(seen, layer.down(inner[0], engine), engine)
+    return adding(seen, layer.feedForward(seen, norm: layer.postNorm, engine), engine)
   }
 
   package func logits(_ hidden: Tensor, _ engine: Engine) -> Tensor { head(hidden, engine) }

@@ -65,6 +65,9 @@ package struct DecoderConfiguration: Sendable, Equatable {
     self.windows = windows
   }
 
+  /// How many weights the layers' products have.
+  package var layerWeights: Int { layers * hidden * (2 * (heads + keyValueHeads) * headWidth + 3 * intermediate) }
+
   /// What a cache of this model holds.
   private var cacheShape: CacheShape {
     CacheShape(windows: windows, heads: keyValueHeads, width: headWidth, type: cacheType)
@@ -111,11 +114,16 @@ extension LanguageModel {
   /// Bytes that a pass reads: the weights of the layers and of the head.
   package var weightBytes: Int { layerLinears.reduce(head.weight.byteCount) { $0 + $1.weight.byteCount } }
 
-  /// How many weights the layers have.
-  package var layerWeights: Int { layerLinears.reduce(0) { $0 + $1.weight.rows * $1.weight.columns } }
-
   /// Bytes of all weights in memory.
   package var memoryBytes: Int { weightBytes + (configuration.tiedHead ? 0 : embeddingTable.byteCount) }
+
+  /// Bytes that a prompt of so many tokens takes, beside weights and caches.
+  package func passBytes(tokens: Int) -> Int {
+    let sizes = configuration
+    // A row and its norm, its query, key and value, and what attention makes of them.
+    let row = 2 * sizes.hidden + (2 * sizes.heads + 2 * sizes.keyValueHeads) * sizes.headWidth
+    return 4 * (tokens * row + min(tokens, bandRows) * 2 * sizes.intermediate + 6 * sizes.vocabulary)
+  }
 
   /// Embeddings of tokens: [tokens, hidden].
   package func embed(_ tokens: [Int32]) -> Tensor { embed(tokens, nil) }

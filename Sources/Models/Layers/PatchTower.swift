@@ -44,9 +44,7 @@ package struct PatchTower: Sendable {
     let queryKeyValue: Linear
     let output: Linear
     let feedForwardNorm: RMSNorm
-    let gate: Linear
-    let up: Linear
-    let down: Linear
+    let feedForward: GatedFeedForward
   }
 
   package let configuration: PatchTowerConfiguration
@@ -80,13 +78,14 @@ package struct PatchTower: Sendable {
       queryKeyValue: try weights.linear(prefix + "attn.qkv", 3 * sizes.hidden, sizes.hidden, bias: true),
       output: try weights.linear(prefix + "attn.proj", sizes.hidden, sizes.hidden, bias: true),
       feedForwardNorm: try weights.norm(prefix + "norm2", sizes.hidden, epsilon: epsilon),
-      gate: try weights.linear(prefix + "mlp.gate_proj", sizes.intermediate, sizes.hidden, bias: true),
-      up: try weights.linear(prefix + "mlp.up_proj", sizes.intermediate, sizes.hidden, bias: true),
-      down: try weights.linear(prefix + "mlp.down_proj", sizes.hidden, sizes.intermediate, bias: true))
+      feedForward: GatedFeedForward(
+        gate: try weights.linear(prefix + "mlp.gate_proj", sizes.intermediate, sizes.hidden, bias: true),
+        up: try weights.linear(prefix + "mlp.up_proj", sizes.intermediate, sizes.hidden, bias: true),
+        down: try weights.linear(prefix + "mlp.down_proj", sizes.hidden, sizes.intermediate, bias: true), .silu))
   }
 
   var linears: [Linear] {
-    [patchEmbedding] + blocks.flatMap { [$0.queryKeyValue, $0.output, $0.gate, $0.up, $0.down] }
+    [patchEmbedding] + blocks.flatMap { [$0.queryKeyValue, $0.output] + $0.feedForward.linears }
   }
 
   /// Encodes pictures, each on its own.
@@ -102,10 +101,7 @@ package struct PatchTower: Sendable {
       let spans = configuration.fullAttentionBlocks.contains(index) ? order.pictures : order.windows
       let mixed = attention(block.queryKeyValue(block.attentionNorm(x, engine), engine), angles, spans, engine)
       x = adding(x, block.output(mixed, engine), engine)
-      let inner = block.feedForwardNorm(x, engine)
-      let parts = products(of: inner, with: [block.gate, block.up], engine)
-      Activation.silu.multiply(parts[0], parts[1], engine)
-      x = adding(x, block.down(parts[0], engine), engine)
+      x = adding(x, block.feedForward(x, norm: block.feedForwardNorm, engine), engine)
     }
     return gathering(x, order.inverse, engine)
   }

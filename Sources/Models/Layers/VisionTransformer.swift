@@ -126,9 +126,12 @@ struct VisionTransformer: Sendable {
         spans, AttentionInput(query: (parts[0], 0), key: (parts[1], 0), value: (parts[2], 0)),
         AttentionHeads(count: configuration.heads, width: configuration.hidden / configuration.heads), engine)
       x = adding(x, block.output(mixed, engine), engine)
-      let inner = block.inner(block.feedForwardNorm(x, engine), engine)
-      configuration.activation.apply(to: inner, engine)
-      x = adding(x, block.outer(inner, engine), engine)
+      let changed = inBands(x, engine) { band in
+        let inner = block.inner(block.feedForwardNorm(band, engine), engine)
+        configuration.activation.apply(to: inner, engine)
+        return block.outer(inner, engine)
+      }
+      x = adding(x, changed, engine)
     }
     return x
   }
