@@ -62,8 +62,9 @@ extension VisionModel {
   /// Bytes that the encoder takes for a picture of so many patches, beside its weights.
   package func passBytes(patches: Int) -> Int {
     let (hidden, inner) = towerWidths
-    // The patches; a row, its query, key and value, and what attention makes of them.
-    return 4 * (patches * (imagePlan.layout.width + 5 * hidden) + min(patches, bandRows) * inner)
+    // The patches, as pixels and as rows; a row, its query, key and value, the latter two as attention reads them as well,
+    // what attention makes of them, and the row behind it.
+    return 4 * (patches * (2 * imagePlan.layout.width + 8 * hidden) + min(patches, bandRows) * inner)
   }
 
   /// One token after the other.

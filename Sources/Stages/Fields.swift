@@ -67,6 +67,8 @@ struct Prompt: Sendable {
 struct FinishedAnswer: Sendable {
   let text: String
   let answer: Answer
+  /// Whether the answer ended itself, and was not cut off.
+  let isWhole: Bool
   /// Which of the answers to its question it is, and what it was drawn with.
   let sample: Int
   let temperature: Double

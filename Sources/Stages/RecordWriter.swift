@@ -12,7 +12,8 @@ enum RecordFormat: String, CaseIterable {
 /// Turns records into the bytes of the output.
 struct RecordWriter {
   static let fieldNames = [
-    "key", "shard", "index", "text", "token_ids", "distribution", "prompt", "width", "height", "sha256", "sample",
+    "key", "shard", "index", "text", "token_ids", "distribution", "finish_reason", "prompt", "width", "height",
+    "sha256", "sample",
     "temperature",
     "seed", "tokens", "rounds", "drafted", "accepted", "mal", "mal_with_bonus", "seconds",
     "facts", "facts_right", "facts_by_kind",
@@ -179,6 +180,7 @@ struct RecordWriter {
     case "text": writer.string(finished.text)
     case "distribution": writeDistribution(answer.likeliest, &writer)
     case "token_ids": writer.array { writer in for id in answer.tokens { writer.integer(Int(id)) } }
+    case "finish_reason": answer.tokens.isEmpty ? writer.null() : writer.string(finished.isWhole ? "stop" : "length")
     case "sample": writer.integer(finished.sample)
     case "temperature": writer.number(finished.temperature)
     case "seed": writer.integer(finished.seed)

@@ -40,7 +40,7 @@ private final class AnswerStage: Stage {
   static let fields = [
     Field.answer.name, "token_ids", "distribution", "tokens", "rounds", "drafted", "accepted", "mal", "mal_with_bonus",
     "seconds",
-    "sample", "temperature", "seed",
+    "finish_reason", "sample", "temperature", "seed",
   ]
 
   static let parameters =
@@ -75,6 +75,7 @@ private final class AnswerStage: Stage {
   private let inFlight: Int?
   private var pending: [Pending] = []
   private var isAtEnd = false
+  private var hasSaidMemory = false
   /// γ of the records, nil where it is chosen.
   private var fixedGamma: Int? = 0
   private var counted = DecodingSeconds()
@@ -146,18 +147,30 @@ private final class AnswerStage: Stage {
   /// Whether another record's caches fit beside those of the records in flight, taken as large as the largest of them.
   private func hasMemory(_ live: [Session]) -> Bool {
     guard !live.isEmpty, inFlight == nil || context.options.memory != nil else { return true }
-    let language = resource.target.language.configuration
-    let sizes = live.map { session in
-      let request = session.request
-      let drafts = request.drafting.map { $0.proposer.memoryBytes($0.prompt, capacity: request.maximumTokens) } ?? 0
-      return language.cacheBytes(tokens: request.prompt.count + request.maximumTokens) + drafts
-    }
+    let sizes = live.map { cacheBytes($0.request) }
     // Prompts that are kept for answers to come, each once; the next record may bring another.
     let prefixes = pending.compactMap(\.session?.request.prefix).reduce(into: [:]) {
       $0[ObjectIdentifier($1)] = $1.byteCount
     }.values
     let kept = prefixes.reduce(decoder.keptBytes, +) + (prefixes.max() ?? 0)
     return sizes.reduce(0, +) + (sizes.max() ?? 0) + kept <= context.options.memory ?? Self.standardMemory
+  }
+
+  /// Bytes of a record's caches, the target's and its drafter's.
+  private func cacheBytes(_ request: DecodeRequest) -> Int {
+    let drafts = request.drafting.map { $0.proposer.memoryBytes($0.prompt, capacity: request.maximumTokens) } ?? 0
+    let language = resource.target.language.configuration
+    return language.cacheBytes(tokens: request.prompt.count + request.maximumTokens) + drafts
+  }
+
+  /// Says once that a record is answered though it alone takes more memory than there may be.
+  private func checkMemory(_ request: DecodeRequest) {
+    guard let most = context.options.memory, !hasSaidMemory, cacheBytes(request) > most else { return }
+    hasSaidMemory = true
+    complain(
+      "\(name): record \(request.key): expected caches of at most \(most) bytes (--memory), found \(cacheBytes(request)) for "
+        + "\(request.prompt.count) prompt tokens and an answer of \(request.maximumTokens): such records are answered alone"
+    )
   }
 
   private func opened(_ record: Record) -> Pending {
@@ -173,6 +186,7 @@ private final class AnswerStage: Stage {
       return pending
     }
     fixedGamma = request.drafting == nil ? 0 : request.drafting?.gamma
+    checkMemory(request)
     pending.session = decoder.open(request)
     // What the prompt was made of is not needed any more.
     pending.record[Field.features] = nil
@@ -195,8 +209,10 @@ private final class AnswerStage: Stage {
       return record
     }
     record[Field.answer] = FinishedAnswer(
-      text: requests.text(of: answer), answer: answer, sample: record[Field.sampling]?.sample ?? 0,
-      temperature: record[Field.sampling]?.temperature ?? temperature, seed: seed, seconds: pending.seconds)
+      text: requests.text(of: answer), answer: answer,
+      isWhole: answer.tokens.last.map(decoder.rules.stops.contains) ?? false,
+      sample: record[Field.sampling]?.sample ?? 0, temperature: record[Field.sampling]?.temperature ?? temperature,
+      seed: seed, seconds: pending.seconds)
     let meter = context.meter
     meter.count("tokens", answer.tokens.count)
     meter.count("rounds", answer.rounds)

@@ -110,26 +110,21 @@ struct Inspect: ParsableCommand {
     return [("MASSV drafter", "for targets of \(family) with features of \(try massv.count("vision_width"))\(trained)")]
   }
 
-  /// Packed weights, caches and pictures of four records of 1,024 prompt tokens and 128 more, and what reading the picture
-  /// and the prompt of one of them takes: the memory of the one is kept for the other.
+  /// Packed weights, caches and prompts of four records of 1,024 prompt tokens and 128 more, and what reading the picture and
+  /// the prompt of one of them takes: the memory of the one is kept for the other.
   private func memory(_ target: TargetModel) -> [(String, String)] {
     let sizes = target.language.configuration
     let weights =
       target.language.memoryBytes + (target.vision?.linears.reduce(0) { $0 + $1.weight.byteCount } ?? 0)
       + ((try? FileManager.default.attributesOfItem(atPath: model + "/projector.safetensors"))?[.size] as? Int ?? 0)
-    let caches = 4 * sizes.cacheBytes(tokens: 1024 + 128)
-    var pass = target.language.passBytes(tokens: 1024)
-    if let vision = target.vision {
-      let patches = vision.imagePlan.mostPatches(visualTokens: 1024)
-      let merge = vision.imagePlan.layout.merge
-      pass +=
-        vision.passBytes(patches: patches) + 4 * 4 * patches / merge / merge * (vision.featureWidth + sizes.hidden)
-    }
+    let records = 4 * (sizes.cacheBytes(tokens: 1024 + 128) + 1024 * sizes.hidden * 4)
+    let picture = target.vision.map { $0.passBytes(patches: $0.imagePlan.mostPatches(visualTokens: 1024)) } ?? 0
+    let pass = picture + target.language.passBytes(tokens: 1024)
     return [
       ("in memory", "\(megabytes(weights)) of weights as \(self.weights)"),
       (
         "a run's peak",
-        "about \(megabytes(weights + caches + pass + Self.process)) for 4 records in flight of 1,024 prompt tokens;"
+        "about \(megabytes(weights + records + pass + Self.process)) for 4 records in flight of 1,024 prompt tokens;"
           + " a drafter's comes on top"
       ),
     ]

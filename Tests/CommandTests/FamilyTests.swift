@@ -63,6 +63,33 @@ import Testing
     }
   }
 
+  /// An answer says whether it was cut off; it does not change with what the drafter computes with.
+  @Test func answersSayWhyTheyEnd() throws {
+    let scratch = try ScratchFolder()
+    let run = "$TOOL run pipelines/caption.pipe max-tokens=32 fields='[token_ids, finish_reason]' < examples/scenes.tar"
+    let all = try lines(run, scratch)
+    for line in all {
+      let ids = line["token_ids"]?.array?.compactMap(\.int) ?? []
+      let isWhole = [1000, 1002].contains(ids.last)
+      #expect(isWhole || ids.count == 32)
+      #expect(line["finish_reason"]?.string == (isWhole ? "stop" : "length"))
+    }
+    #expect(Set(all.map { $0["finish_reason"]?.string }) == ["stop", "length"])
+    let bytes = try scratch.bytes("lines")
+    _ = try lines(run.replacing("max-tokens", with: "draft-weights=q8 gamma=3 max-tokens"), scratch)
+    #expect(try scratch.bytes("lines") == bytes)
+  }
+
+  /// What no limit can make smaller is done all the same, and said once.
+  @Test func aRecordBeyondTheMemoryIsAnsweredAlone() throws {
+    let scratch = try ScratchFolder()
+    let outcome = try Command.shell(
+      "$TOOL run pipelines/caption.pipe --memory 100K --limit 3 < examples/scenes.tar > $OUT/a", scratch: scratch.path)
+    #expect(outcome.status == 0)
+    #expect(try scratch.lines("a").count == 3)
+    #expect(outcome.errors.split(separator: "\n").count { $0.contains("at most 102400 bytes (--memory)") } == 1)
+  }
+
   /// Without input, the pipe draws what it judges.
   @Test func theMethodShowsItsGain() throws {
     let all = try lines(

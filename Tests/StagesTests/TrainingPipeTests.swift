@@ -118,7 +118,7 @@ import Testing
     // They are of the tokens beside them, and of no other answer.
     func other(_ objective: String, _ name: String) throws -> RunFailure? {
       let train = "save=\"\(scratch.file(name))\" log=\"\(scratch.file("log"))\" steps=1 objective=\(objective)"
-      let labels = try pipe(shard, train: train).replacing("label model=drafter", with: "label model=drafter field=txt")
+      let labels = pipe(shard, train: train).replacing("label model=drafter", with: "label model=drafter field=txt")
       return try run(labels)
     }
     #expect(try other("kl", "f")?.message.contains("has no distribution.json") == true)
