@@ -93,7 +93,11 @@ package struct ImagePlan: Sendable, Equatable {
   }
 
   /// A plan of Qwen2-VL's kind; defaults are those of Qwen2VLImageProcessor.
-  package static func own(_ settings: ConfigReader, layout: PatchLayout) throws(ModelError) -> ImagePlan {
+  ///
+  /// - Parameter limit: pixels beyond which pictures are made smaller though the settings allow more, nil for none.
+  package static func own(
+    _ settings: ConfigReader, layout: PatchLayout, atMost limit: Int? = nil
+  ) throws(ModelError) -> ImagePlan {
     for (key, value) in [
       ("patch_size", layout.size), ("merge_size", layout.merge), ("temporal_patch_size", layout.frames),
     ]
@@ -111,8 +115,12 @@ package struct ImagePlan: Sendable, Equatable {
     guard minimum <= Self.largestArea / 2 else {
       throw settings.invalid("min_pixels", expected: "at most \(Self.largestArea / 2)")
     }
+    if let limit, limit < minimum {
+      throw ModelError("max-pixels: expected at least \(minimum), as \(settings.place) has it, found \(limit)")
+    }
+    let most = min(maximum, limit ?? maximum)
     return try ImagePlan(
-      settings, sizing: .own(factor: layout.size * layout.merge, minimumPixels: minimum, maximumPixels: maximum),
+      settings, sizing: .own(factor: layout.size * layout.merge, minimumPixels: minimum, maximumPixels: most),
       layout: layout)
   }
 

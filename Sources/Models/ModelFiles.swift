@@ -17,6 +17,8 @@ package struct ModelFiles: Sendable {
   private let seed: UInt64
   /// The folder whose vision tower such a model begins with, nil for a random one.
   private let tower: String?
+  /// Pixels that a picture is brought to at most, where its own size counts; nil for what the processor's file says.
+  package var maximumPixels: Int?
   private let cacheType: ElementType?
   private let gguf: GGUFParts?
   /// Whether there is a configuration alone, and weights are made up to measure with.

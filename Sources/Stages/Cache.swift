@@ -75,7 +75,8 @@ private final class CacheStage: Stage {
     try context.files.write(path, by: "cache", shares: true)
     do {
       let fingerprint = try EncoderFingerprint.digest(
-        path: target.folder, vision: resource.visionPath, weights: resource.weights)
+        path: target.folder, vision: resource.visionPath, weights: resource.weights,
+        maximumPixels: resource.maximumPixels)
       let store = try ContentStore(
         path: path, fingerprint: fingerprint, maximumBytes: inputs.arguments.integer("max-bytes"))
       for note in store.notes { say(note) }

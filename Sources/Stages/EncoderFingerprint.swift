@@ -20,8 +20,10 @@ enum EncoderFingerprint {
   ///   - path: the model's folder or `.gguf` file.
   ///   - vision: the `mmproj` file that belongs to a `.gguf` file.
   ///   - weights: the format that the encoder computes in.
-  static func digest(path: String, vision: String?, weights: String) throws -> [UInt8] {
-    var facts = [version, weights].joined(separator: "\n").utf8.map { $0 }
+  ///   - maximumPixels: what pictures are brought to at most, nil for what the settings say.
+  static func digest(path: String, vision: String?, weights: String, maximumPixels: Int? = nil) throws -> [UInt8] {
+    let limit = maximumPixels.map { ["at most \($0) pixels"] } ?? []
+    var facts = ([version, weights] + limit).joined(separator: "\n").utf8.map { $0 }
     func add(_ name: String, _ digest: [UInt8]) { facts += Array("\n\(name)\n".utf8) + digest }
     var files = [path, vision].compactMap { $0 }
     if !path.hasSuffix(".gguf") {

@@ -12,6 +12,8 @@ struct ModelResource: Sendable {
   let visionPath: String?
   /// What products are computed with, as the pipe says it.
   let weights: String
+  /// Pixels that a picture is brought to at most, nil for what the model's processor says.
+  let maximumPixels: Int?
   /// All weights, of a model in training.
   var parameters: ParameterSet?
 
@@ -31,6 +33,10 @@ struct ModelResource: Sendable {
         "vision", .path(optional: true), default: "none", "the mmproj .gguf file that belongs to a .gguf model"),
       weightsParameter, cacheParameter,
       ParameterDeclaration(
+        "max-pixels", .integerOrAuto(1...(1 << 30)), default: "auto",
+        "pixels that a picture is brought to at most, where its own size counts; auto is what the processor's file says"
+      ),
+      ParameterDeclaration(
         "trained", .flag, default: "false", "it shall be trained itself; a folder without weights gets random ones"),
       ParameterDeclaration("seed", .integer(0...Int.max), default: "0", "what random weights are drawn from"),
       ParameterDeclaration(
@@ -47,16 +53,29 @@ struct ModelResource: Sendable {
     let target = try loading {
       if let parameters {
         let seed = UInt64(arguments.integer("seed"))
-        return try TargetModel(
-          ModelFiles(
-            path: arguments.text("path"), engine: engine, parameters: parameters, seed: seed,
-            tower: arguments.optionalText("tower")))
+        var files = try ModelFiles(
+          path: arguments.text("path"), engine: engine, parameters: parameters, seed: seed,
+          tower: arguments.optionalText("tower"))
+        files.maximumPixels = arguments.optionalInteger("max-pixels")
+        return try TargetModel(files)
       }
-      return try TargetModel(files(arguments, vision: visionPath, engine))
+      var files = try files(arguments, vision: visionPath, engine)
+      files.maximumPixels = arguments.optionalInteger("max-pixels")
+      return try TargetModel(files)
     }
+    if let limit = arguments.optionalInteger("max-pixels") { try check(limit, target) }
     return ModelResource(
       target: target, engine: engine, visionPath: visionPath, weights: arguments.text("weights"),
-      parameters: parameters)
+      maximumPixels: arguments.optionalInteger("max-pixels"), parameters: parameters)
+  }
+
+  /// Pictures that all become one size have no largest.
+  private static func check(_ maximumPixels: Int, _ target: TargetModel) throws(RunFailure) {
+    if case .own? = target.vision?.imagePlan.sizing { return }
+    throw RunFailure(
+      .usage,
+      "model: max-pixels: expected a model that sees pictures at their own size, such as Qwen2.5-VL, found "
+        + "\(target.folder) (\(target.family.modelType))")
   }
 
   /// A model in training computes in f32, and is saved as a folder.

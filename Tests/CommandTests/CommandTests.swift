@@ -23,6 +23,11 @@ private let caption = "$TOOL run pipelines/caption.pipe \(Command.tiny) max-toke
   ("run pipelines/caption.pipe --set read.shards=no-{1..3}.tar", 66, "no-1.tar: No such file"),
   ("run pipelines/caption.pipe --threads 0 < Tests/Fixtures/shapes.tar", 64, "--threads"),
   ("run pipelines/caption.pipe --memory lots < Tests/Fixtures/shapes.tar", 64, "--memory"),
+  ("run pipelines/caption.pipe max-pixels=10 < Tests/Fixtures/shapes.tar", 66, "max-pixels: expected at least 9216"),
+  (
+    "run pipelines/caption.pipe target=Tests/Fixtures/models/gemma3-hub draft=none max-pixels=9 < Tests/Fixtures/shapes.tar",
+    64, "pictures at their own size"
+  ),
   ("check pipelines/caption.pipe README.md", 0, ""),
   ("check Tests/Fixtures/shapes.tar", 64, "error:"),
   ("graph pipelines/caption.pipe --format dot", 0, ""),

@@ -52,6 +52,26 @@ private let standIn = "read ( scenes count=7 seed=3 ) | emit fields=[key]"
   for line in others where line["json.task"]?.string == "questions" { #expect(line["prompt"]?.string == "What?") }
 }
 
+/// A limit of the command line is as good as one of the model's own file.
+@Test func picturesAreMadeSmaller() throws {
+  let scratch = try ScratchFolder()
+  let script = """
+    cp -r Tests/Fixtures/models/random-target $OUT/m
+    sed -i 's/"max_pixels": 62720/"max_pixels": 20000/' $OUT/m/preprocessor_config.json
+    RUN="$TOOL run pipelines/caption.pipe draft=none max-tokens=6 fields=[key,token_ids]"; IN=Tests/Fixtures/shapes.tar
+    $RUN target=Tests/Fixtures/models/random-target < $IN > $OUT/own
+    $RUN target=Tests/Fixtures/models/random-target max-pixels=20000 < $IN > $OUT/limited
+    $RUN target=Tests/Fixtures/models/random-target max-pixels=1000000 < $IN > $OUT/above
+    $RUN target=$OUT/m < $IN > $OUT/file
+    """
+  let outcome = try Command.shell(script, scratch: scratch.path)
+  #expect(outcome.status == 0, "\(outcome.errors)")
+  #expect(try scratch.lines("own").count == 12)
+  #expect(try scratch.bytes("limited") == scratch.bytes("file"))
+  #expect(try scratch.bytes("limited") != scratch.bytes("own"))
+  #expect(try scratch.bytes("above") == scratch.bytes("own"))
+}
+
 @Test(arguments: [
   ("< .", "read: standard input: expected a tar file, found a folder"),
   ("<&-", "read: standard input: Bad file descriptor"),

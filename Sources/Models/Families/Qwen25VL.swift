@@ -44,7 +44,7 @@ package struct Qwen25VL: TrainableVision {
     }
     return Configuration(
       language: language, vision: vision,
-      imagePlan: try .own(files.imageSettings(), layout: vision.layout),
+      imagePlan: try .own(files.imageSettings(), layout: vision.layout, atMost: files.maximumPixels),
       imageToken: Int32(try config.count("image_token_id", default: 151655, atMost: 1 << 24)),
       visionStart: Int32(try config.count("vision_start_token_id", default: 151652, atMost: 1 << 24)),
       visionEnd: Int32(try config.count("vision_end_token_id", default: 151653, atMost: 1 << 24)))
