@@ -76,7 +76,7 @@ package struct WeightLoader: Sendable {
   /// The loader for the gate and what it lets through. Where most weights are the table's, with eight bits anyway, four save
   /// little here and cost most: of Gemma 3 270M's perplexity 4 %, for a twelfth of its bytes.
   func gates(_ sizes: DecoderConfiguration) -> WeightLoader {
-    sizes.vocabulary * sizes.hidden > sizes.layerWeights ? loading(.sensitive) : self
+    Double(sizes.vocabulary * sizes.hidden) > sizes.layerWeights ? loading(.sensitive) : self
   }
 
   /// The format for a part: four bits are for the layers' large products alone.

@@ -47,7 +47,7 @@ package struct ModelTiming: Sendable {
     prefill = Double(context) / median(samples.prefills)
     bytesPerToken = language.weightBytes + sizes.cacheBytes(tokens: context)
     operationsPerToken =
-      2 * Double(sizes.layerWeights) + Double(4 * context / 2 * sizes.heads * sizes.headWidth * sizes.layers)
+      2 * sizes.layerWeights + Double(4 * context / 2 * sizes.heads * sizes.headWidth * sizes.layers)
     vision = parts.vision.map { Self.encode($0, engine) }
   }
 

@@ -65,8 +65,10 @@ package struct DecoderConfiguration: Sendable, Equatable {
     self.windows = windows
   }
 
-  /// How many weights the layers' products have.
-  package var layerWeights: Int { layers * hidden * (2 * (heads + keyValueHeads) * headWidth + 3 * intermediate) }
+  /// How many weights the layers' products have: a file may say sizes of which no integer holds the product.
+  package var layerWeights: Double {
+    Double(layers) * Double(hidden) * Double(2 * (heads + keyValueHeads) * headWidth + 3 * intermediate)
+  }
 
   /// What a cache of this model holds.
   private var cacheShape: CacheShape {
