@@ -169,7 +169,7 @@ private final class AnswerStage: Stage {
     hasSaidMemory = true
     complain(
       "\(name): record \(request.key): expected caches of at most \(most) bytes (--memory), found \(cacheBytes(request)) for "
-        + "\(request.prompt.count) prompt tokens and an answer of \(request.maximumTokens): such records are answered alone"
+        + "\(request.prompt.count) prompt tokens and an answer of \(request.maximumTokens): such records are answered all the same"
     )
   }
 
