@@ -142,7 +142,8 @@ package struct ImagePlan: Sendable, Equatable {
   /// The patches of the largest picture that becomes at most so many visual tokens, where the plan leaves a choice.
   package func mostPatches(visualTokens: Int = .max) -> Int {
     switch sizing {
-    case .own(let factor, _, let most): min(most / factor / factor, visualTokens) * layout.merge * layout.merge
+    case .own(let factor, _, let most):
+      min(max(1, min(most, Self.largestArea) / factor / factor), visualTokens) * layout.merge * layout.merge
     case .fixed(let height, let width), .shortestEdge(_, let height, let width):
       height / layout.size * (width / layout.size)
     }

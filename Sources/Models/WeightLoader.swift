@@ -6,7 +6,7 @@ package struct WeightLoader: Sendable {
   /// What a weight is for: with q4, all but the layers' large products have q8.
   enum Part: Sendable {
     case layer
-    /// A layer's products of few weights on which much depends.
+    /// A layer's products on which much depends beside what four bits would save.
     case sensitive
     /// The table of embeddings and the head.
     case table

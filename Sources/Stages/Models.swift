@@ -19,7 +19,7 @@ struct ModelResource: Sendable {
 
   static let weightsParameter = ParameterDeclaration(
     "weights", .choice(["stored"] + WeightFormat.allCases.map(\.rawValue)), default: "stored",
-    "what products are computed with; with q4, embeddings, head and vision tower have q8")
+    "what products are computed with; with q4, embeddings, head, vision tower and a few more have q8")
 
   static let cacheParameter = ParameterDeclaration(
     "kv", .choice(["auto", "f32", "f16"]), default: "auto",

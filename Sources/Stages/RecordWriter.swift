@@ -20,7 +20,7 @@ struct RecordWriter {
   ]
 
   /// Members that say what an answer is.
-  private static let ofAnswers = ["text.txt", "token_ids.json", "distribution.json"]
+  private static let ofAnswers = ["text.txt", "token_ids.json", "distribution.json", "finish_reason.json"]
   /// What stands in a failed record's sample.
   private static let ofFailures = "error.json"
 
@@ -240,7 +240,9 @@ struct RecordWriter {
     members.removeAll { member in
       member.field == Self.ofFailures && (try? JSONValue(parsing: member.bytes)).flatMap(Self.failure) != nil
     }
-    if record[Field.answer] != nil, fields.contains(where: ["text", "token_ids", "distribution"].contains) {
+    if record[Field.answer] != nil,
+      fields.contains(where: ["text", "token_ids", "distribution", "finish_reason"].contains)
+    {
       members.removeAll { Self.ofAnswers.contains($0.field) }
     }
     for field in fields where field != "key" {

@@ -165,7 +165,9 @@ private final class AnswerStage: Stage {
 
   /// Says once that a record is answered though it alone takes more memory than there may be.
   private func checkMemory(_ request: DecodeRequest) {
-    guard let most = context.options.memory, !hasSaidMemory, cacheBytes(request) > most else { return }
+    guard let most = context.options.memory, !hasSaidMemory, !context.isRepeating, cacheBytes(request) > most else {
+      return
+    }
     hasSaidMemory = true
     complain(
       "\(name): record \(request.key): expected caches of at most \(most) bytes (--memory), found \(cacheBytes(request)) for "

@@ -22,8 +22,8 @@ package final class PackedCache: Sendable {
     var someWereMade = false
   }
 
-  /// Bump when panels change.
-  private static let layout = "massv-pipe panels 2"
+  /// Bump when panels change, or which weights have which format: what is kept was fitted beside the others.
+  private static let layout = "massv-pipe panels 3"
 
   /// - Parameters:
   ///   - folder: where such files are kept; it is made when the first is.

@@ -132,9 +132,10 @@ struct Inspect: ParsableCommand {
 
   /// The tool itself with its libraries and the tokenizer, which are here as they are in a run, and a run's buffers.
   private static var process: Int {
-    var usage = rusage()
-    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-    return usage.ru_maxrss * 1024 + 16_000_000
+    // Not getrusage: what it says of the most memory outlives exec, and would be that of whoever started this.
+    let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+    let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+    return (line?.split(whereSeparator: { !$0.isNumber }).first.flatMap { Int($0) } ?? 24_000) * 1024 + 16_000_000
   }
 
   private func megabytes(_ bytes: Int) -> String { String(format: "%.1f MB", Double(bytes) / 1e6) }

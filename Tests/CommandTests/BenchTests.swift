@@ -130,6 +130,18 @@ func inspectCountsTheMemoryOfAFormat(model: String) throws {
   #expect(try memory(model, "stored", scratch) == sizes[1])
 }
 
+/// What a run needs is no matter of who asks: the most memory of a shell outlives its exec.
+@Test func aPeakIsTheToolsOwn() throws {
+  let scratch = try ScratchFolder()
+  let script = """
+    x=$(head -c 400000000 /dev/zero | tr '\\0' a); exec $TOOL inspect Tests/Fixtures/models/random-target > $OUT/a
+    """
+  #expect(try Command.shell(script, scratch: scratch.path).status == 0)
+  let line = try #require(try scratch.lines("a").first { $0.hasPrefix("a run's peak") })
+  let megabytes = try #require(line.split(separator: " ").lazy.compactMap { Double($0) }.first)
+  #expect((20..<150).contains(megabytes), "\(line)")
+}
+
 @Test(arguments: ["q5", "Q8", "auto", "''"]) func inspectRefusesAFormatThatThereIsNot(weights: String) throws {
   let scratch = try ScratchFolder()
   let outcome = try Command.shell(

@@ -81,13 +81,26 @@ import Testing
   }
 
   /// What no limit can make smaller is done all the same, and said once.
-  @Test func aRecordBeyondTheMemoryIsAnsweredAlone() throws {
+  @Test func aRecordBeyondTheMemoryIsAnsweredAllTheSame() throws {
     let scratch = try ScratchFolder()
     let outcome = try Command.shell(
       "$TOOL run pipelines/caption.pipe --memory 100K --limit 3 < examples/scenes.tar > $OUT/a", scratch: scratch.path)
     #expect(outcome.status == 0)
     #expect(try scratch.lines("a").count == 3)
     #expect(outcome.errors.split(separator: "\n").count { $0.contains("at most 102400 bytes (--memory)") } == 1)
+  }
+
+  /// Of another answer nothing stays in a sample.
+  @Test func aNewAnswerLeavesNoOldReason() throws {
+    let scratch = try ScratchFolder()
+    let run = "$TOOL run pipelines/caption.pipe --set emit.format=tar --limit 2"
+    let outcome = try Command.shell(
+      "$RUN 'fields=[key, text, finish_reason]' max-tokens=4 < examples/scenes.tar > $OUT/a; tar tf $OUT/a > $OUT/old; "
+        .replacing("$RUN", with: run) + "\(run) < $OUT/a | tar t > $OUT/new", scratch: scratch.path)
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    #expect(try scratch.lines("old").count { $0.hasSuffix(".finish_reason.json") } == 2)
+    #expect(try scratch.lines("new").count { $0.hasSuffix(".finish_reason.json") } == 0)
+    #expect(try scratch.lines("new").count { $0.hasSuffix(".text.txt") } == 2)
   }
 
   /// Without input, the pipe draws what it judges.

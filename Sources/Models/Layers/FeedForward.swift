@@ -36,6 +36,7 @@ func inBands(_ x: Tensor, _ engine: Engine, _ body: (Tensor) -> Tensor) -> Tenso
   let result = Tensor(rows: x.rows, columns: x.columns)
   for first in stride(from: 0, to: x.rows, by: bandRows) {
     let band = body(x.rows(first..<min(first + bandRows, x.rows)))
+    precondition(band.columns == x.columns, "a band keeps the width")
     result.withMutable { out in
       band.withValues { (out + first * x.columns).update(from: $0, count: band.count) }
     }
