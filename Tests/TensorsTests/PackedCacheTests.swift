@@ -271,7 +271,7 @@ private func identity(_ path: String) throws -> [Int] {
       file("{}", []), file("[]", []), file(#"{"__metadata__":[]}"#, []), file(#"{"__metadata__":{"source":1}}"#, []),
       file(header.replacing("\"U8\"", with: "\"F32\""), bytes), file(header.replacing("\"U8\"", with: "\"Q9\""), bytes),
       file(header.replacing("\"source\"", with: "\"sauce\""), bytes),
-      file(header.replacing("panels 2", with: "panels 1"), bytes), file(header.replacing("q8", with: "q4"), bytes),
+      file(header.replacing("panels ", with: "panels 9"), bytes), file(header.replacing("q8", with: "q4"), bytes),
       file(header.replacing("\"shape\":[", with: "\"shape\":[1,"), bytes),
       file(header.replacing("\"shape\":[", with: "\"shape\":[-"), bytes),
       file(header.replacing("\"data_offsets\":[", with: "\"data_offsets\":[9"), bytes),
